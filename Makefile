@@ -1,0 +1,35 @@
+# Every target first installs what is missing; `make help` lists them.
+PYTHON_IN_VENV := .venv/bin/python
+ROOMS := bus deploy handlers pilot schemas tests
+
+.PHONY: help setup check test demo bench lock clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*##/\t/' | expand -t 10
+
+setup: ## RabbitMQ and PostgreSQL of Debian, and .venv with the locked packages
+	@sh deploy/setup.sh
+
+check: setup ## style, types, and who imports whom
+	$(PYTHON_IN_VENV) -m ruff check $(ROOMS)
+	$(PYTHON_IN_VENV) -m ruff format --check $(ROOMS)
+	$(PYTHON_IN_VENV) -m mypy --strict $(ROOMS)
+	.venv/bin/lint-imports
+
+test: check ## check, then all tests against a private broker and database
+	$(PYTHON_IN_VENV) -m deploy.stack run --name test -- $(PYTHON_IN_VENV) -m pytest $(PYTEST_ARGS)
+
+demo: setup ## jobs through pilots on this machine, from submission to output
+	$(PYTHON_IN_VENV) -m deploy.demo
+
+bench: setup ## events, matches and jobs per second
+	$(PYTHON_IN_VENV) -m deploy.stack run --name bench -- $(PYTHON_IN_VENV) -m tests.bench.spine
+
+lock: setup ## requirements.lock anew from pyproject.toml
+	.venv/bin/pip-compile --allow-unsafe --extra dev --generate-hashes --no-emit-find-links --no-emit-index-url \
+		--no-emit-trusted-host --strip-extras -o requirements.lock pyproject.toml
+
+clean: ## no stack running, no data, no .venv
+	@test ! -x $(PYTHON_IN_VENV) || $(PYTHON_IN_VENV) -m deploy.stack clean
+	rm -rf .run .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,177 @@
+"""One event: the only thing that crosses between processes. CloudEvents 1.0, structured JSON, at most 64 KiB."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from schemas import Invalid
+
+LARGEST_BODY_BYTES = 65536
+CONTENT_TYPE = "application/cloudevents+json"
+REFUSED = "request.refused.v1.reply"
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_TYPE = re.compile(r"[a-z][a-z0-9_]{0,40}\.[a-z][a-z0-9_]{0,40}\.v[1-9][0-9]{0,2}(\.reply)?")
+_SOURCE = re.compile(r"/[a-z][a-z0-9_-]{0,63}(/[A-Za-z0-9._-]{1,100}){0,2}")
+_DEEPEST = 32
+
+
+def now() -> str:
+    """This moment as RFC 3339 in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A fact that has happened, or a request and its reply: CloudEvents attributes under their own names."""
+
+    type: str
+    source: str
+    subject: str
+    data: Any
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    time: str = field(default_factory=now)
+    partitionkey: str | None = None
+    causationid: str | None = None
+    correlationid: str | None = None
+    traceparent: str | None = None
+    authid: str | None = None
+
+    def answer(self, type: str, subject: object, data: Any) -> Event:  # noqa: A002 - CloudEvents' own word
+        """The event that follows from this one: same correlation, and this one as its cause."""
+        return Event(
+            type,
+            "",  # the runner signs it with the handler's name
+            str(subject),
+            data,
+            causationid=self.id,
+            correlationid=self.correlationid or self.id,
+            traceparent=self.traceparent,
+        )
+
+    def reply(self, data: Any) -> Event:
+        """The reply to this request."""
+        return self.answer(f"{self.type}.reply", self.subject, data)
+
+    def refuse(self, code: str, reason: str) -> Event:
+        """The reply that says no: a code (invalid, not_found, denied, conflict, unavailable) and one clear sentence."""
+        return self.answer(REFUSED, self.subject, {"code": code, "reason": reason})
+
+    def attested(self, account: str) -> Event:
+        """The same event with the sender that the broker has verified."""
+        return replace(self, authid=account)
+
+    def signed(self, source: str) -> Event:
+        """The same event with its source."""
+        return replace(self, source=source)
+
+    @property
+    def key(self) -> str:
+        """What orders events: those of one key are applied one after another."""
+        return self.partitionkey or self.subject
+
+    @property
+    def routing_key(self) -> str:
+        """Where it goes on a trusted exchange: type first, so that `job.#` means every job event."""
+        return f"{self.type}.{self.subject}"
+
+    def to_json(self) -> bytes:
+        """The bytes that travel and that the event store keeps. Raises Invalid above 64 KiB."""
+        attributes = {name: value for name in _ATTRIBUTES if (value := getattr(self, name)) is not None}
+        text = json.dumps(_FIXED | attributes | {"data": self.data}, separators=(",", ":"), allow_nan=False)
+        if len(text) > LARGEST_BODY_BYTES:
+            raise Invalid(f"event {self.type}: {len(text)} bytes are more than {LARGEST_BODY_BYTES}; send large data as a sandbox")
+        return text.encode()
+
+    @classmethod
+    def from_json(cls, raw: bytes) -> Event:
+        """The event of these bytes. Raises Invalid, naming the attribute, when they are none."""
+        if len(raw) > LARGEST_BODY_BYTES:
+            raise Invalid(f"event: {len(raw)} bytes are more than {LARGEST_BODY_BYTES}")
+        body = _decode(raw)
+        if body.get("specversion") != "1.0":
+            raise Invalid("event: specversion is not 1.0")
+        known = {name: body[name] for name in _ATTRIBUTES if body.get(name) is not None}
+        for name in ("id", "type", "source", "subject", "time"):
+            if name not in known:
+                raise Invalid(f"event: lacks {name}")
+        for name, value in known.items():
+            if not isinstance(value, str) or len(value) > 256:
+                raise Invalid(f"event.{name}: is not a string of at most 256 characters")
+        _judge(known)
+        if "data" not in body:
+            raise Invalid("event: lacks data")
+        return cls(data=body["data"], **known)
+
+
+_ATTRIBUTES = tuple(name for name in Event.__slots__ if name != "data")
+_FIXED = {"specversion": "1.0", "datacontenttype": "application/json"}
+
+
+def _no_constant(text: str) -> Any:
+    raise Invalid(f"event: {text} is not JSON")
+
+
+def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Invalid("event: a name occurs twice in one object")
+    return found
+
+
+def _decode(raw: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(raw, parse_constant=_no_constant, object_pairs_hook=_no_doubles)
+        deep = _depth(body)
+    except (UnicodeDecodeError, RecursionError) as problem:
+        raise Invalid(f"event: not JSON ({type(problem).__name__})") from problem
+    except json.JSONDecodeError as problem:
+        raise Invalid(f"event: not JSON: {problem.msg} at character {problem.pos}") from problem
+    if deep > _DEEPEST:
+        raise Invalid(f"event: nested deeper than {_DEEPEST}")
+    if b"\\u0000" in raw or b"\\ud" in raw.lower():
+        _no_unstorable(raw)
+    if not isinstance(body, dict):
+        raise Invalid("event: not a JSON object")
+    return body
+
+
+def _no_unstorable(raw: bytes) -> None:
+    # NUL and lone surrogates are JSON, and Postgres can keep neither
+    text = json.loads(raw)
+    flat = json.dumps(text, ensure_ascii=False)
+    if "\\u0000" in flat or any("\ud800" <= letter <= "\udfff" for letter in flat):
+        raise Invalid("event: holds a NUL or half a surrogate pair")
+
+
+def _depth(value: Any) -> int:
+    deepest, level = 0, [value]
+    while level:
+        deepest += 1
+        if deepest > _DEEPEST:
+            break
+        inner: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner.extend(item.values())
+            elif isinstance(item, list):
+                inner.extend(item)
+        level = inner
+    return deepest
+
+
+def _judge(known: dict[str, str]) -> None:
+    try:
+        moment = datetime.fromisoformat(known["time"])
+    except ValueError as problem:
+        raise Invalid(f"event.time: {known['time']!r} is no RFC 3339 moment") from problem
+    if moment.tzinfo is None:
+        raise Invalid(f"event.time: {known['time']!r} has no time zone")
+    for name, pattern in (("id", _ID), ("type", _TYPE), ("source", _SOURCE), ("subject", _WORD)):
+        if not pattern.fullmatch(known[name]):
+            raise Invalid(f"event.{name}: {known[name]!r} is not well formed")

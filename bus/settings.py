@@ -1,0 +1,59 @@
+"""What a process must be told: the only reader of the environment in services."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One process's settings; each field is the environment variable PILOTBUS_<FIELD>. Secrets are never printed."""
+
+    amqp_url: str = field(default="", repr=False)
+    dsn: str = field(default="", repr=False)
+    ca_file: str = ""
+    management_url: str = field(default="", repr=False)
+    client_amqp_url: str = field(default="", repr=False)
+    pilot_amqp_url: str = field(default="", repr=False)
+    operators: str = ""
+    vo: str = "local"
+    owner_group: str = "local_user"
+    extensions: str = ""
+    handlers: str = ""
+    matched_timeout_s: str = "120"
+    sandbox_dir: str = ""
+    sandbox_url: str = ""
+    sandbox_secret: str = field(default="", repr=False)
+    sandbox_limit_mb: str = "10"
+    sandbox_store_limit_mb: str = "10240"
+    s3_endpoint: str = ""
+    s3_bucket: str = ""
+    http_bind: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    failpoint: str = ""
+
+    @property
+    def houses(self) -> list[Path]:
+        """The extension folders, in the order given."""
+        return [Path(part) for part in self.extensions.split(":") if part]
+
+    @property
+    def operator_accounts(self) -> frozenset[str]:
+        """The accounts that may say what an operator says."""
+        return frozenset(part.strip() for part in self.operators.split(",") if part.strip())
+
+
+def settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process."""
+    found = os.environ if environment is None else environment
+    return Settings(**{name: found[key] for name in Settings.__slots__ if (key := f"PILOTBUS_{name.upper()}") in found})
+
+
+def account_of(url: str) -> str:
+    """Who logs in with this AMQP URL."""
+    return unquote(urlsplit(url).username or "guest")

@@ -1,0 +1,243 @@
+"""The broker as services and clients use it: kombu, so that `memory://` keeps the same contract in one process.
+
+The promises, each held by tests/bus/test_transport_contract.py:
+a message is published when `publish` returns (AMQP: confirmed by the broker);
+a delivery that was not acknowledged comes again, first in line, when its channel is gone;
+messages of one publisher reach one queue in the order they were published.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import ssl
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import amqp.exceptions
+import kombu
+import kombu.exceptions
+
+from bus.errors import Mismatch, Unavailable, Unroutable
+from bus.event import CONTENT_TYPE
+from bus.settings import account_of
+from bus.topology import Topology
+
+REPLY_TO = "amq.rabbitmq.reply-to"
+HEARTBEAT_S = 30
+LOST = (
+    OSError,
+    amqp.exceptions.ConnectionError,
+    amqp.exceptions.ChannelError,
+    amqp.exceptions.RecoverableConnectionError,
+    kombu.exceptions.OperationalError,
+    kombu.exceptions.ConnectionError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message as it came."""
+
+    queue: str
+    body: bytes
+    tag: Any
+    exchange: str
+    routing_key: str
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def account(self) -> str | None:
+        """Who sent it, verified by the broker; None when the sender did not say."""
+        return self.properties.get("user_id")
+
+    @property
+    def reply_to(self) -> str | None:
+        """Where its reply goes: a direct reply-to address, and never anybody's queue."""
+        address = self.properties.get("reply_to") or ""
+        return address if address.startswith(REPLY_TO) else None
+
+
+def back_off(attempt: int, cap_s: float = 30.0) -> float:
+    """Seconds to wait before try number `attempt` (0, 1, 2 …): exponential with full jitter."""
+    return random.uniform(0, min(cap_s, 0.1 * 2**attempt))  # noqa: S311 - spreads load, hides nothing
+
+
+class Transport:
+    """One connection with one channel; owned by one thread."""
+
+    def __init__(self, url: str, ca_file: str = "") -> None:
+        self.account = account_of(url)
+        self._url, self._ca_file = url, ca_file
+        self._deliveries: deque[Delivery] = deque()
+        self._returned: list[Exception] = []
+        self._consumers: list[Any] = []
+        self._beat_at = 0.0
+        self._connection: Any = None
+        self._channel: Any = None
+
+    def connect(self) -> Transport:
+        """Connected; raises Unavailable, naming host and port, when the broker can not be reached."""
+        kwargs: dict[str, Any] = {"heartbeat": HEARTBEAT_S, "connect_timeout": 10}
+        where = urlsplit(self._url)
+        if where.scheme == "amqps":
+            kwargs["ssl"] = {"ca_certs": self._ca_file or None, "cert_reqs": ssl.CERT_REQUIRED, "server_hostname": where.hostname}
+        try:
+            self._connection = kombu.Connection(self._url, **kwargs)
+            self._connection.connect()
+            self._open_channel()
+        except amqp.exceptions.AccessRefused as problem:
+            raise Unavailable(f"the broker at {where.hostname}:{where.port} refuses the account {self.account}") from problem
+        except (*LOST, ssl.SSLError) as problem:
+            raise Unavailable(f"no broker answers at {where.hostname}:{where.port} ({problem})") from problem
+        return self
+
+    def _open_channel(self) -> None:
+        self._deliveries.clear()
+        self._channel = self._connection.channel()
+        if hasattr(self._channel, "events"):
+            self._channel.events["basic_return"].add(self._on_return)
+
+    def _on_return(self, problem: Exception, exchange: str, routing_key: str, message: Any) -> None:
+        self._returned.append(problem)
+
+    def close(self) -> None:
+        """Closed; what was not acknowledged goes back to its queue."""
+        if self._connection is not None:
+            try:
+                self._connection.close()
+            except LOST:
+                self._connection.collapse()
+            self._connection = None
+
+    def declare(self, topology: Topology) -> None:
+        """Every exchange, queue and binding is there. Repeating it changes nothing.
+
+        Raises Mismatch, naming the queue, when the broker has one of that name with other arguments.
+        """
+        try:
+            self._declare(topology)
+        except amqp.exceptions.PreconditionFailed as problem:
+            raise Mismatch(f"the broker has it otherwise: {problem.reply_text}; drain that queue, delete it, and start again") from problem
+
+    def _declare(self, topology: Topology) -> None:
+        exchanges = {name: kombu.Exchange(name, kind, durable=True) for name, kind in topology.exchanges.items()}
+        for exchange in exchanges.values():
+            exchange(self._channel).declare()
+        for queue in topology.queues:
+            kombu.Queue(queue.name, durable=True, queue_arguments=dict(queue.arguments))(self._channel).queue_declare()
+        for binding in topology.bindings:
+            self.bind(binding.queue, binding.exchange, binding.routing_key)
+
+    def own_queue(self, name: str) -> None:
+        """A queue of this connection alone, gone with it; `name` is prescribed by the broker's rights."""
+        kombu.Queue(name, exclusive=True, auto_delete=True, durable=False)(self._channel).queue_declare()
+
+    def bind(self, queue: str, exchange: str, routing_key: str) -> None:
+        """The queue gets what the exchange takes under this key."""
+        kombu.Queue(queue, no_declare=True)(self._channel).bind_to(exchange, routing_key)
+
+    def depth(self, queue: str) -> int:
+        """How many messages are ready in the queue."""
+        return int(kombu.Queue(queue)(self._channel).queue_declare(passive=True).message_count)
+
+    def consume(self, queue: str, prefetch: int = 0, *, no_ack: bool = False) -> None:
+        """From now on `receive` gives what this queue holds; prefetch 0 is unlimited."""
+        consumer = kombu.Consumer(
+            self._channel, queues=[kombu.Queue(queue, no_declare=True)], no_ack=no_ack, accept=None, auto_declare=False
+        )
+        consumer.on_message = lambda message: self._deliveries.append(_delivery(queue, message))
+        if prefetch:
+            consumer.qos(prefetch_count=prefetch)
+        consumer.consume()
+        self._consumers.append(consumer)
+
+    def receive(self, limit: int, timeout_s: float) -> list[Delivery]:
+        """What has arrived, at most `limit`; waits up to timeout_s for the first, never for the others."""
+        if not self._deliveries:
+            self._drain(timeout_s)
+        while len(self._deliveries) < limit and self._drain(0):
+            pass
+        return [self._deliveries.popleft() for _ in range(min(limit, len(self._deliveries)))]
+
+    def _drain(self, timeout_s: float) -> bool:
+        """True when something arrived."""
+        self._beat()
+        had = len(self._deliveries)
+        try:
+            self._connection.drain_events(timeout=timeout_s or 0.0001)
+        except TimeoutError:
+            return False
+        return len(self._deliveries) > had
+
+    def _beat(self) -> None:
+        if time.monotonic() > self._beat_at and self._connection.supports_heartbeats:
+            self._connection.heartbeat_check(rate=2)
+            self._beat_at = time.monotonic() + HEARTBEAT_S / 4
+
+    def publish(
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        *,
+        mandatory: bool = False,
+        confirm: bool = True,
+        transient: bool = False,
+        **properties: Any,
+    ) -> None:
+        """Kept by the broker (in memory only if `transient`), or on its way if not `confirm`.
+
+        Raises Unroutable when mandatory and no queue takes it, Unavailable when the broker says no.
+        """
+        self._beat()
+        self._returned.clear()
+        send = self._channel.basic_publish
+        if self._connection.transport.driver_type == "amqp":
+            properties["user_id"] = self.account
+            if confirm:
+                send = functools.partial(self._channel.basic_publish_confirm, timeout=15, confirm_timeout=15)
+        properties = {name: value for name, value in properties.items() if value is not None} | {"delivery_mode": 1 if transient else 2}
+        message = self._channel.prepare_message(
+            body, 0, content_type=CONTENT_TYPE, content_encoding="binary", headers={}, properties=properties
+        )
+        try:
+            send(message, exchange=exchange, routing_key=routing_key, mandatory=mandatory)
+        except amqp.exceptions.MessageNacked as problem:
+            raise Unavailable(f"the broker is full and took no more for {routing_key}") from problem
+        if self._returned:
+            raise Unroutable(f"{routing_key}: no queue takes it on exchange {exchange}")
+
+    def ack(self, deliveries: list[Delivery]) -> None:
+        """The broker may forget these."""
+        for delivery in deliveries:
+            self._channel.basic_ack(delivery.tag)
+
+    def ack_up_to(self, delivery: Delivery) -> None:
+        """The broker may forget this one and all that came before it on this channel."""
+        self._channel.basic_ack(delivery.tag, multiple=True)
+
+    def reject(self, delivery: Delivery, *, requeue: bool) -> None:
+        """Back to the queue, one delivery burnt; or to the parking exchange."""
+        self._channel.basic_reject(delivery.tag, requeue=requeue)
+
+    @contextmanager
+    def closing(self) -> Iterator[Transport]:
+        """Connected inside the block and closed after it."""
+        try:
+            yield self.connect()
+        finally:
+            self.close()
+
+
+def _delivery(queue: str, message: Any) -> Delivery:
+    body = message.body if isinstance(message.body, bytes) else str(message.body).encode()
+    info, properties = message.delivery_info, message.properties
+    exchange, key = info.get("exchange") or "", info.get("routing_key") or ""
+    return Delivery(queue, body, message.delivery_tag, exchange, key, properties, message.headers or {})

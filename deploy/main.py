@@ -1,0 +1,107 @@
+"""The commands `pilotbus` and `publish-event`: find the verb, parse, call, and turn every failure into one sentence and a code.
+
+Data goes to standard output, talk to standard error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+import typer
+
+from bus.errors import Invalid, Mismatch, Refused, Unavailable, Unroutable
+from bus.sandbox import SandboxError
+from deploy.verbs.common import (
+    CODES,
+    CONFLICT,
+    JOBS_FAILED,
+    NOT_FOUND,
+    UNAVAILABLE,
+    USAGE,
+    Failure,
+)
+
+VERBS = (
+    "submit", "status", "wait", "output", "logs", "kill", "subscribe", "publish_event",
+    "pilots", "drain", "pilot", "parking", "graph", "up", "down", "ps", "run",
+)  # fmt: skip
+
+
+def application() -> typer.Typer:
+    """The command line with every verb; each is a file of deploy/verbs."""
+    app = typer.Typer(
+        name="pilotbus",
+        help="Submit jobs, follow them, and run the system that carries them.",
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for name in VERBS:
+        module = importlib.import_module(f"deploy.verbs.{name}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name.replace("_", "-"))
+        else:
+            app.command(name.replace("_", "-"), help=module.__doc__)(module.run)
+    return app
+
+
+def guarded(call: Callable[[], Any]) -> int:
+    """The exit code of a call; what went wrong is one sentence on standard error."""
+    try:
+        result = call()
+    except Failure as problem:
+        return _say(problem, problem.code)
+    except (Invalid, Unroutable) as problem:
+        return _say(problem, USAGE)
+    except Refused as problem:
+        return _say(problem, CODES.get(problem.code, JOBS_FAILED))
+    except Mismatch as problem:
+        return _say(problem, CONFLICT)
+    except (Unavailable, SandboxError) as problem:
+        return _say(problem, UNAVAILABLE)
+    except FileNotFoundError as problem:
+        return _say(f"there is no file {problem.filename}", NOT_FOUND)
+    except OSError as problem:
+        return _say(f"{problem.filename or 'the system'}: {problem.strerror or problem}", UNAVAILABLE)
+    except click.exceptions.Exit as problem:
+        return int(problem.exit_code)
+    except click.ClickException as problem:
+        problem.show(file=sys.stderr)
+        return USAGE
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        return 130
+    return result if isinstance(result, int) else 0
+
+
+def _say(problem: object, code: int) -> int:
+    sys.stderr.write(f"pilotbus: {problem}\n")
+    return code
+
+
+def _invoke(app: typer.Typer, arguments: list[str]) -> int:
+    command = typer.main.get_command(app)
+    code = guarded(lambda: command.main(args=arguments, prog_name="pilotbus", standalone_mode=False))
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader has seen enough
+    return code
+
+
+def main() -> None:
+    """`pilotbus VERB …`"""
+    sys.exit(_invoke(application(), sys.argv[1:]))
+
+
+def publish_event() -> None:
+    """`publish-event TYPE …`, the same as `pilotbus publish-event`."""
+    sys.exit(_invoke(application(), ["publish-event", *sys.argv[1:]]))
+
+
+if __name__ == "__main__":
+    main()

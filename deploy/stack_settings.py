@@ -1,0 +1,71 @@
+"""What the processes of a local stack are told: secrets drawn once, and settings as files of environment variables."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from deploy import postgres
+from deploy.accounts import ADMIN, PILOT, SERVICE, VHOST
+from deploy.certificates import Certificates
+from deploy.process import write_private
+
+
+def draw_passwords(path: Path, user: str) -> dict[str, str]:
+    """One secret per account and purpose, drawn once and remembered."""
+    remembered: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    wanted = (SERVICE, PILOT, ADMIN, user, "postgres", "sandbox")
+    passwords = remembered | {name: secrets.token_urlsafe(24) for name in wanted if name not in remembered}
+    write_private(path, json.dumps(passwords, indent=1))
+    return passwords
+
+
+def settings_for(
+    directory: Path,
+    at: Mapping[str, int],
+    passwords: Mapping[str, str],
+    files: Certificates,
+    user: str,
+) -> dict[str, str]:
+    """Everything a service, a pilot and a client of this stack can be told."""
+
+    def amqp_url(account: str) -> str:
+        return f"amqps://{account}:{passwords[account]}@127.0.0.1:{at['amqp']}/{VHOST}"
+
+    database = f"{postgres.ROLE}:{passwords['postgres']}@127.0.0.1:{at['postgres']}/{postgres.DATABASE}"
+    return {
+        "PILOTBUS_AMQP_URL": amqp_url(SERVICE),
+        "PILOTBUS_CLIENT_AMQP_URL": amqp_url(user),
+        "PILOTBUS_PILOT_AMQP_URL": amqp_url(PILOT),
+        "PILOTBUS_MANAGEMENT_URL": f"https://{ADMIN}:{passwords[ADMIN]}@127.0.0.1:{at['management']}",
+        "PILOTBUS_DSN": f"postgresql://{database}?sslmode=verify-full&sslrootcert={quote(str(files.authority))}",
+        "PILOTBUS_CA_FILE": str(files.authority),
+        "PILOTBUS_TLS_CERT": str(files.server),
+        "PILOTBUS_TLS_KEY": str(files.server_key),
+        "PILOTBUS_OPERATORS": user,
+        "PILOTBUS_HTTP_BIND": f"127.0.0.1:{at['http']}",
+        "PILOTBUS_SANDBOX_DIR": str(directory / "sandboxes"),
+        "PILOTBUS_SANDBOX_URL": f"https://127.0.0.1:{at['http']}",
+        "PILOTBUS_SANDBOX_SECRET": passwords["sandbox"],
+    }
+
+
+def write_settings(directory: Path, settings: Mapping[str, str]) -> None:
+    """Each kind of process has a file with what it may know, and no more."""
+    known = {
+        "services.env": set(settings),
+        "client.env": {"PILOTBUS_CLIENT_AMQP_URL", "PILOTBUS_CA_FILE"},
+        "pilot.env": {"PILOTBUS_PILOT_AMQP_URL", "PILOTBUS_CA_FILE"},
+    }
+    for name, keys in known.items():
+        lines = [f"{key}={shlex.quote(value)}\n" for key, value in settings.items() if key in keys]
+        write_private(directory / name, "".join(lines))
+
+
+def read_settings(path: Path) -> dict[str, str]:
+    """The settings in a file written by this module; the same file can be sourced by a shell."""
+    return dict(word.split("=", 1) for word in shlex.split(path.read_text()))

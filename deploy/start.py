@@ -1,0 +1,83 @@
+"""Settings, connections, discovered handlers, loops: the one place that wires a service process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+import structlog
+
+from bus.apply import Words
+from bus.discover import HOUSE, Handler, handlers
+from bus.postgres import connect
+from bus.runner import Runner
+from bus.settings import Settings
+from deploy.migrate import migrate
+from handlers.file.store.local import LocalStore, serve
+from handlers.file.store.s3 import S3Store
+from schemas import HOME, catalogue
+
+log = structlog.get_logger()
+
+MEGABYTE = 1 << 20
+
+
+def words_of(settings: Settings) -> Words:
+    """The house's words and those of every extension."""
+    own = [house / "schemas" for house in settings.houses if (house / "schemas").is_dir()]
+    return Words(catalogue(HOME, *own))
+
+
+def found_handlers(settings: Settings, words: Words) -> list[Handler]:
+    """Every handler of the house and of its extensions, under one rule."""
+    return list(handlers(HOUSE, *(house / "handlers" for house in settings.houses), known=words.known))
+
+
+@contextlib.contextmanager
+def sandbox_store(settings: Settings) -> Iterator[LocalStore | S3Store | None]:
+    """The store that signs and keeps sandboxes; a local one answers HTTPS while the block lasts."""
+    if settings.s3_bucket:
+        yield S3Store(settings.s3_bucket, settings.s3_endpoint or None)
+        return
+    if not settings.sandbox_dir:
+        log.warning("sandboxes.off", reason="neither PILOTBUS_SANDBOX_DIR nor PILOTBUS_S3_BUCKET is set")
+        yield None
+        return
+    limits = int(settings.sandbox_limit_mb) * MEGABYTE, int(settings.sandbox_store_limit_mb) * MEGABYTE
+    store = LocalStore(settings.sandbox_dir, settings.sandbox_url, settings.sandbox_secret, *limits)
+    host, _, port = settings.http_bind.rpartition(":")
+    server = serve(store.app(), host, int(port), settings.tls_cert, settings.tls_key)
+    thread = threading.Thread(target=server.run, name="http", daemon=True)
+    thread.start()
+    try:
+        yield store
+    finally:
+        server.should_exit = True
+        thread.join(timeout=5)
+
+
+def run(settings: Settings, told: Callable[[], None] = lambda: None) -> int:
+    """Runs until SIGTERM or SIGINT; `told` is called when everything consumes. The exit code: 0, or 5 without broker or database."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: _stop(stopping))
+    words = words_of(settings)
+    everything = found_handlers(settings, words)
+    with connect(settings.dsn) as connection:
+        log.info("tables.migrated", applied=migrate(connection, *settings.houses))
+    with sandbox_store(settings) as store:
+        chosen = [name.strip() for name in settings.handlers.split(",") if name.strip()]
+        runner = Runner(settings, everything, words, {"file.grant": store}, chosen).start()
+        told()
+        stopping.wait()
+        runner.stop()
+    return 0
+
+
+def _stop(stopping: threading.Event) -> None:
+    if stopping.is_set():
+        os._exit(130)  # the second signal: whoever sends it will not wait
+    stopping.set()

@@ -1,0 +1,135 @@
+"""What the verbs share: exit codes, the connection, ids, output for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bus.client import Client
+from bus.errors import Invalid
+from bus.settings import Settings, settings
+
+JOBS_FAILED, USAGE, NOT_FOUND, DENIED, UNAVAILABLE, PARTIAL, CONFLICT = 1, 2, 3, 4, 5, 6, 7
+CODES = {"invalid": USAGE, "not_found": NOT_FOUND, "denied": DENIED, "unavailable": UNAVAILABLE, "conflict": CONFLICT}
+FINAL = ("Done", "Failed", "Killed", "Deleted")
+STACK = "up"
+
+talk = Console(stderr=True, highlight=False)
+data = Console(highlight=False, soft_wrap=True)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Ids = Annotated[
+    list[str], typer.Argument(metavar="JOB...", help="Job ids: 17, a range 17-40, or - for standard input.")
+]
+
+
+class Failure(Exception):
+    """One sentence and the exit code that goes with it."""
+
+    def __init__(self, reason: str, code: int) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+def environment_of(stack: str = STACK) -> dict[str, str]:
+    """The client settings of the stack that `pilotbus up` keeps in this folder or one above it, if there is one."""
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        path = folder / ".run" / stack / "client.env"
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines()
+            return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    return {}
+
+
+def client_settings() -> Settings:
+    """Settings from the environment, else from the stack that is up here. Raises Failure when there are none."""
+    found = settings(environment_of() | dict(os.environ))
+    if not found.client_amqp_url:
+        raise Failure("no bus is set: start one with `pilotbus up`, or set PILOTBUS_CLIENT_AMQP_URL", UNAVAILABLE)
+    return found
+
+
+def client(component: str) -> Client:
+    """A client, to be entered."""
+    found = client_settings()
+    return Client(found.client_amqp_url, found.ca_file, component=component)
+
+
+def job_ids(words: Iterable[str]) -> list[int]:
+    """The ids of such words as 17 and 17-40; `-` reads words from standard input. Raises Invalid, naming the word."""
+    found: list[int] = []
+    for word in words:
+        if word == "-":
+            found += job_ids(sys.stdin.read().split())
+            continue
+        first, _, last = word.partition("-")
+        if not first.isdecimal() or (last and not last.isdecimal()) or ("-" in word and not last):
+            raise Invalid(f"{word} is no job id; write 17, or 17-40 for a range")
+        end = int(last or first)
+        if end < int(first) or end - int(first) >= 1_000_000 or end >= 2**63:
+            raise Invalid(f"{word} is no range of job ids")
+        found += range(int(first), end + 1)
+    return list(dict.fromkeys(found))
+
+
+def jobs_of(bus: Client, ids: Sequence[int] | None, **asked: Any) -> list[dict[str, Any]]:
+    """All jobs asked for, however many pages that takes. Raises Failure when an id is nobody's or another's."""
+    found: list[dict[str, Any]] = []
+    for start in range(0, len(ids), 100) if ids is not None else [0]:
+        chosen = {"job_ids": list(ids[start : start + 100])} if ids is not None else {}
+        after, more = 0, True
+        while more:
+            page = bus.ask("job.query.v1", {"after": after, **chosen, **asked})
+            found += page["jobs"]
+            more = bool(page["more"]) and bool(page["jobs"])
+            after = found[-1]["job_id"] if found else 0
+    missing = sorted(set(ids or []) - {job["job_id"] for job in found})
+    if missing:
+        raise Failure(
+            f"you have no job {', '.join(map(str, missing[:5]))}{' …' if len(missing) > 5 else ''}", NOT_FOUND
+        )
+    return found
+
+
+def print_json(value: Any) -> None:
+    """One document on standard output."""
+    sys.stdout.write(json.dumps(value, indent=None if isinstance(value, str) else 2) + "\n")
+
+
+def print_line(value: Any) -> None:
+    """One JSON line on standard output, at once."""
+    sys.stdout.write(json.dumps(value, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+
+
+def safe(text: object) -> str:
+    """Text of strangers for a terminal: control characters are shown, not obeyed."""
+    return "".join(
+        letter if letter.isprintable() or letter in "\t" else f"\\x{ord(letter):02x}" for letter in str(text)
+    )
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table for people, on standard output; plain columns where it is no terminal."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(safe(cell).replace("[", r"\[") for cell in row))
+    width = None if data.is_terminal else 200
+    data.print(table, width=width)
+
+
+def progress() -> Progress:
+    """A progress bar on standard error, and only on a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=talk, disable=not talk.is_terminal, transient=True)

@@ -1,0 +1,16 @@
+"""Stop all that `pilotbus up` has started; jobs and outputs are still there at the next `up`."""
+
+from __future__ import annotations
+
+from deploy import local
+from deploy.process import StackError
+from deploy.verbs.common import STACK, UNAVAILABLE, Failure, talk
+
+
+def run() -> None:
+    """Stop everything on this machine."""
+    try:
+        local.stop_all(STACK)
+    except StackError as problem:
+        raise Failure(str(problem), UNAVAILABLE) from problem
+    talk.print("down")

@@ -1,0 +1,34 @@
+"""Print the flow of events as a mermaid graph; with --rabbitmq the broker's definitions.json, with --states DIRAC's job machine."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from bus.apply import Words
+from bus.discover import handlers
+from bus.topology import definitions, topology
+from deploy.verbs.common import print_json
+from schemas.rules.job_states import diagram
+
+
+def run(
+    rabbitmq: Annotated[bool, typer.Option("--rabbitmq", help="RabbitMQ's definitions.json.")] = False,  # noqa: FBT002
+    states: Annotated[bool, typer.Option("--states", help="The job's states.")] = False,  # noqa: FBT002
+    vhost: Annotated[str, typer.Option(help="The virtual host in the definitions.")] = "pilotbus",
+) -> None:
+    """Print the flow of events."""
+    words = Words()
+    found = sorted(handlers(known=words.known), key=lambda handler: handler.name)
+    if rabbitmq:
+        print_json(json.loads(json.dumps(definitions(topology(found, words.known), vhost))))
+    elif states:
+        typer.echo(diagram())
+    else:
+        lines = ["flowchart LR"]
+        for handler in found:
+            lines += [f"  {kind}([{kind}]) --> {handler.name}" for kind in handler.consumes]
+            lines += [f"  {handler.name} --> {kind}([{kind}])" for kind in handler.emits]
+        typer.echo("\n".join(lines))

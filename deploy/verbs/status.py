@@ -1,0 +1,47 @@
+"""Show how jobs are: those named, or your newest. One job alone is shown with its history."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from deploy.verbs.common import Json, client, job_ids, jobs_of, print_json, print_table, talk
+
+COLUMNS = ("JobID", "State", "MinorStatus", "ApplicationStatus", "Site", "Attempt", "JobName", "JobGroup")
+
+
+def run(
+    jobs: Annotated[
+        list[str] | None, typer.Argument(metavar="[JOB]...", help="17, 17-40, or - for standard input.")
+    ] = None,
+    state: Annotated[list[str] | None, typer.Option(help="Only jobs in this state; may be repeated.")] = None,
+    json: Json = False,  # noqa: FBT002 - an option of the command line
+) -> None:
+    """Show how jobs are."""
+    ids = job_ids(jobs) if jobs else None
+    asked: dict[str, Any] = {"states": state} if state else {}
+    alone = ids is not None and len(ids) == 1
+    with client("status") as bus:
+        found = jobs_of(bus, ids, history=alone, **asked)
+    if json:
+        print_json(found)
+        return
+    print_table(COLUMNS, (row(job) for job in found))
+    if not found:
+        talk.print("no jobs")
+    if alone and found:
+        print_table(
+            ("At", "State", "MinorStatus", "ApplicationStatus", "Attempt", "Source"), map(step, found[0]["history"])
+        )
+
+
+def row(job: dict[str, Any]) -> tuple[object, ...]:
+    """A job as its row."""
+    names = ("job_id", "state", "minor_status", "application_status", "site", "attempt", "job_name", "job_group")
+    return tuple(job.get(name, "") for name in names)
+
+
+def step(past: dict[str, Any]) -> tuple[object, ...]:
+    """A step of a job's history as its row."""
+    return tuple(past[name] for name in ("at", "state", "minor_status", "application_status", "attempt", "source"))

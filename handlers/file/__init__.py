@@ -1,0 +1,1 @@
+"""Sandboxes: who may put and get them, and where they are kept."""

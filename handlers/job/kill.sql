@@ -1,0 +1,9 @@
+-- name: jobs
+SELECT job_id, owner, state, attempt, version, pilot_id FROM job.jobs WHERE job_id = ANY(%(job_ids)s) ORDER BY job_id;
+
+-- name: move
+SELECT job.move(%(job_id)s, %(version)s, 'Killed', 'Marked for termination', NULL, %(at)s, 'job.kill', %(event_id)s);
+
+-- name: order
+INSERT INTO pilot.orders (pilot_id, "order", job_id, attempt, given_at)
+VALUES (%(pilot_id)s, 'kill', %(job_id)s, %(attempt)s, %(at)s) ON CONFLICT DO NOTHING;

@@ -1,0 +1,38 @@
+"""Give the owner of a job its lines, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bus import Db, Event
+
+CONSUMES = ("log.read.v1",)
+EMITS = ()
+
+MOST_LINES, MOST_CHARACTERS = 400, 40_000
+
+
+def decide(rows: Sequence[dict[str, Any]], limit: int) -> tuple[list[dict[str, Any]], bool]:
+    """As many lines as a reply can carry, and whether there are more."""
+    shown: list[dict[str, Any]] = []
+    characters = 0
+    for row in rows[:limit]:
+        characters += len(row["text"].encode("unicode_escape")) + 100
+        if shown and characters > MOST_CHARACTERS:
+            break
+        shown.append(row)
+    return shown, len(rows) > len(shown)
+
+
+def handle(event: Event, db: Db) -> Iterable[Event]:
+    asked = event.data
+    job = db.one("job", job_id=asked["job_id"])
+    if job is None or job["owner"] != event.authid:
+        return [event.refuse("not_found", f"you have no job {asked['job_id']}")]
+    limit = min(asked.get("limit", MOST_LINES), MOST_LINES)
+    after = asked.get("after", {})
+    streams, numbers = list(after), list(after.values())
+    rows = db.all("lines", subject=str(asked["job_id"]), streams=streams, numbers=numbers, limit=limit + 1)
+    lines, more = decide(rows, limit)
+    return [event.reply({"lines": lines, "more": more})]

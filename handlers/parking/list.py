@@ -1,0 +1,16 @@
+"""Say which messages are parked or in quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bus import Db, Event
+
+CONSUMES = ("parking.list.v1",)
+EMITS = ()
+
+
+def handle(event: Event, db: Db) -> Iterable[Event]:
+    limit = event.data.get("limit", 50)
+    rows = db.all("parked", after=event.data.get("after", 0), limit=limit + 1)
+    return [event.reply({"parked": [{n: v for n, v in row.items() if v is not None} for row in rows[:limit]], "more": len(rows) > limit})]

@@ -1,0 +1,19 @@
+"""Keep a site as its operator describes it; the newest description counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bus import Db, Event
+
+CONSUMES = ("site.described.v1",)
+EMITS = ()
+
+OPTIONAL = {"description": "", "max_processors": None, "max_ram_mb": None, "max_cpu_time_s": None}
+
+
+def handle(event: Event, db: Db) -> Iterable[Event]:
+    site = OPTIONAL | {"tags": []} | event.data
+    named = {name: site[name] for name in ("site", "status", "tags", *OPTIONAL)}
+    db.run("keep", at=event.time, **named)
+    return []

@@ -1,0 +1,123 @@
+"""Configuration, plan, each command in turn, and one exit code at the end."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from pilot.command import PLANNED, REFUSED, UNREACHABLE, UNSAID, WRONG_CONFIG, Pilot, Stop
+from pilot.config import Config, WrongConfig, configure
+from pilot.plan import commands
+from pilot.wire.amqp import LoginRefused
+from pilot.wire.lines import Lines
+from pilot.wire.link import Link, Unreachable
+from pilot.wire.outbox import Outbox
+from pilot.wire.spool import Spool
+
+_SPOOL = "pilotbus-spool.jsonl"
+_LAST_WORDS_S = 10
+_PR_SET_DUMPABLE = 4
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one pilot; its exit code (pilot/README.md has the table)."""
+    try:
+        config = configure(sys.argv[1:] if arguments is None else arguments, os.environ)
+        plan = commands(config.plan)
+        _complete(config, plan)
+        # the payload runs as the same user: without this it could read the password in our environment
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
+        return _offline(config, plan) if config.login is None else _online(config, plan)
+    except (WrongConfig, LookupError) as problem:
+        return _end(str(problem), WRONG_CONFIG)
+    except Stop as stop:
+        return _end(stop.reason, stop.code)
+    except LoginRefused as refusal:
+        return _end(str(refusal), REFUSED)
+    except Unreachable as problem:
+        return _end(str(problem), UNREACHABLE)
+
+
+def _complete(config: Config, plan: Sequence[ModuleType]) -> None:
+    asking = [command.__name__.rpartition(".")[2] for command in plan if getattr(command, "ASKS", ())]
+    if asking and config.login is None:
+        raise WrongConfig(f"{asking[0]} needs a broker: set PILOTBUS_PILOT_AMQP_URL, or try --plan check")
+    if config.login is not None and config.site == "Unknown":
+        raise WrongConfig("a pilot wants to know its site: --site")
+
+
+def _end(reason: str, code: int) -> int:
+    print(f"pilot: {reason}", file=sys.stderr)  # noqa: T201
+    return code
+
+
+def _offline(config: Config, plan: Sequence[ModuleType]) -> int:
+    pilot = Pilot(config, None, config.workdir)
+    for command in plan:
+        command.run(pilot)
+    print(json.dumps(pilot.resource, indent=1, sort_keys=True))  # noqa: T201
+    return PLANNED
+
+
+def _online(config: Config, plan: Sequence[ModuleType]) -> int:
+    home = config.workdir / config.name
+    try:
+        home.mkdir(parents=True, mode=0o700, exist_ok=True)
+        spool = Spool(home / _SPOOL)
+    except BlockingIOError as problem:
+        raise WrongConfig(f"{home}: a living pilot of this name works here") from problem
+    except OSError as problem:
+        raise WrongConfig(f"{home}: can not be used as this pilot's directory ({problem.strerror})") from problem
+    left = _inherit(spool)
+    if config.login is None:
+        raise WrongConfig("there is no broker")
+    outbox = Outbox(f"/{config.login.user}/{config.name}", config.name, spool, Lines())
+    pilot = Pilot(config, None, home)
+    link = pilot.link = Link(config.login, outbox, pilot.complain)
+    undo = pilot.orders.obey_signals()
+    unsaid = 0
+    try:
+        link.start(config.connect_limit_s, lambda: bool(pilot.orders.leaving))
+        if left:
+            pilot.log(f"{left} events of a pilot that died here are sent now")
+        _run(pilot, plan)
+        link.settle(_LAST_WORDS_S)
+    finally:
+        unsaid = len(spool)
+        link.close()
+        undo()
+        if not unsaid:
+            shutil.rmtree(home, ignore_errors=True)
+    return PLANNED if not unsaid else _end(f"{unsaid} events could not be said; they wait in {home / _SPOOL}", UNSAID)
+
+
+def _inherit(spool: Spool) -> int:
+    """How many events of pilots that died in this work directory are ours to say; what else they left is gone."""
+    found = 0
+    for other in sorted(spool.path.parent.parent.glob(f"*/{_SPOOL}")):
+        count = spool.adopt(other) if other != spool.path else None
+        if count is not None:
+            found += count
+            shutil.rmtree(other.parent, ignore_errors=True)
+    return found
+
+
+def _run(pilot: Pilot, plan: Sequence[ModuleType]) -> None:
+    try:
+        for command in plan:
+            command.run(pilot)
+        pilot.leave("plan ended")
+    except Stop as stop:
+        pilot.leave(stop.reason, failed=True)
+        if pilot.link is not None:
+            pilot.link.settle(_LAST_WORDS_S)
+        raise
+
+
+if __name__ == "__main__":
+    sys.exit(main())

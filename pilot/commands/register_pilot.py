@@ -1,0 +1,21 @@
+"""The pilot tells the services that it exists, before it does anything else."""
+
+from __future__ import annotations
+
+import platform
+import socket
+from typing import Any
+
+from pilot import VERSION
+from pilot.command import Pilot
+
+SAYS = ("pilot.reported.v1",)
+
+
+def measure() -> dict[str, Any]:
+    """What tells this pilot from others."""
+    return {"version": VERSION, "python": platform.python_version(), "host": socket.gethostname()}
+
+
+def run(pilot: Pilot) -> None:
+    pilot.phase("booted", plan=pilot.config.plan, **measure())

@@ -1,0 +1,181 @@
+"""What a pilot is told: flags, then the environment, then a JSON file, the first that says it wins."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pilot import VERSION
+from pilot.wire.login import Login, login
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+class WrongConfig(Exception):
+    """The arguments or the file do not say what a pilot needs; one sentence says what."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """One pilot's configuration; None or 0 means: measure it, or no limit."""
+
+    site: str
+    name: str
+    workdir: Path
+    login: Login | None = None
+    ca_file: str = ""
+    ce: str = ""
+    plan: str = "default"
+    vo: str = ""
+    tags: tuple[str, ...] = ()
+    required_tags: tuple[str, ...] = ()
+    processors: int = 0
+    max_ram_mb: int = 0
+    cpu_time_s: int = 0
+    idle_limit_s: int = 600
+    max_jobs: int = 0
+    connect_limit_s: int = 60
+    wall_factor: float = 3.0
+    sandbox_limit_mb: int = 10
+    unpacked_limit_mb: int = 512
+    least: Mapping[str, int] = field(default_factory=dict)
+
+
+_FILE_ONLY = {
+    "least": dict,
+    "password": str,
+    "connect_limit": int,
+    "wall_factor": (int, float),
+    "sandbox_limit_mb": int,
+    "unpacked_limit_mb": int,
+}
+_KINDS: dict[str, Any] = {
+    **dict.fromkeys(("url", "ca", "site", "ce", "plan", "workdir", "vo", "name"), str),
+    **dict.fromkeys(("processors", "cpu_time", "max_ram", "idle_limit", "max_jobs"), int),
+    **dict.fromkeys(("tag", "required_tag"), list),
+    **_FILE_ONLY,
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags of the pilot."""
+    flags = argparse.ArgumentParser(
+        prog="pilot",
+        allow_abbrev=False,
+        description="Look at this node, ask for jobs and run them, one after another.",
+        epilog="The password comes from PILOTBUS_PILOT_AMQP_URL, PILOTBUS_PILOT_PASSWORD or the file; never from a flag.",
+    )
+    flags.add_argument("--version", action="version", version=f"pilotbus pilot {VERSION}")
+    flags.add_argument("--config", metavar="FILE.json", help="read these settings from a file; flags win")
+    flags.add_argument("--url", metavar="amqps://USER@HOST:PORT/VHOST", help="the broker (PILOTBUS_PILOT_AMQP_URL)")
+    flags.add_argument("--ca", metavar="FILE", help="trust this authority only (PILOTBUS_CA_FILE)")
+    flags.add_argument("--site", help="the site's name, e.g. LCG.CERN.ch")
+    flags.add_argument("--ce", help="the computing element's name")
+    flags.add_argument("--plan", help="a plan, or commands joined by commas (default: default; check needs no broker)")
+    flags.add_argument("--workdir", metavar="DIR", help="where jobs run (default: the current directory)")
+    flags.add_argument("--tag", action="append", help="offer this tag; may be repeated")
+    flags.add_argument("--required-tag", action="append", help="take only jobs with this tag; may be repeated")
+    flags.add_argument("--processors", type=int, metavar="N", help="offer so many (default: those this process may use)")
+    flags.add_argument("--cpu-time", type=int, metavar="SECONDS", help="what is left of the slot (default: no end)")
+    flags.add_argument("--max-ram", type=int, metavar="MB", help="offer so much memory (default: what the node has)")
+    flags.add_argument("--vo", help="serve this community only")
+    flags.add_argument("--idle-limit", type=int, metavar="SECONDS", help="leave after so long without a job (default: 600)")
+    flags.add_argument("--max-jobs", type=int, metavar="N", help="leave after so many jobs (default: no limit)")
+    flags.add_argument("--name", help="the pilot's id (default: a new one)")
+    return flags
+
+
+def configure(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
+    """The configuration that these say together. Raises WrongConfig."""
+    flags = {key: value for key, value in vars(parser().parse_args(arguments)).items() if value is not None}
+    if _has_password(flags.get("url", "")):
+        raise WrongConfig(
+            "the URL on the command line holds a password, which every user of this node can read; "
+            "set PILOTBUS_PILOT_AMQP_URL or PILOTBUS_PILOT_PASSWORD instead"
+        )
+    said = _file(flags.pop("config", ""))
+    for key, variable in (
+        ("url", "PILOTBUS_PILOT_AMQP_URL"),
+        ("password", "PILOTBUS_PILOT_PASSWORD"),
+        ("ca", "PILOTBUS_CA_FILE"),
+    ):
+        if environment.get(variable):
+            said[key] = environment[variable]
+    said.update(flags)
+    return _config(said)
+
+
+def _has_password(url: str) -> bool:
+    try:
+        return urlsplit(url).password is not None
+    except ValueError:
+        return "@" in url
+
+
+def _file(path: str) -> dict[str, Any]:
+    if not path:
+        return {}
+    try:
+        said = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise WrongConfig(f"{path}: {problem.strerror}") from problem
+    except ValueError as problem:
+        raise WrongConfig(f"{path}: is not JSON: {problem}") from problem
+    if not isinstance(said, dict):
+        raise WrongConfig(f"{path}: wants a JSON object")
+    for key, value in said.items():
+        if key not in _KINDS:
+            raise WrongConfig(f"{path}: does not know {key!r}; it knows {', '.join(sorted(_KINDS))}")
+        if not isinstance(value, _KINDS[key]) or isinstance(value, bool):
+            raise WrongConfig(f"{path}: {key} is a {type(value).__name__}, which it can not be")
+    return said
+
+
+def _config(said: Mapping[str, Any]) -> Config:
+    name = str(said.get("name") or uuid.uuid4())
+    if not _NAME.fullmatch(name):
+        raise WrongConfig(f"the name {name!r} is no pilot id: letters, digits, - and _, at most 64")
+    site = str(said.get("site") or "Unknown")
+    if not _SITE.fullmatch(site):
+        raise WrongConfig(f"the site {site!r} is no site's name, such as LCG.CERN.ch")
+    for key in ("processors", "cpu_time", "max_ram", "idle_limit", "max_jobs"):
+        if said.get(key, 0) < 0:
+            raise WrongConfig(f"{key} is {said[key]}, which is less than nothing")
+    ca_file = str(said.get("ca", ""))
+    if ca_file and not Path(ca_file).is_file():
+        raise WrongConfig(f"{ca_file}: there is no such file with the authority to trust")
+    try:
+        who = login(said["url"], ca_file=ca_file, password=said.get("password", "")) if said.get("url") else None
+    except ValueError as problem:
+        raise WrongConfig(str(problem)) from problem
+    return Config(
+        site=site,
+        name=name,
+        workdir=Path(str(said.get("workdir") or os.getcwd())).resolve(),
+        login=who,
+        ca_file=ca_file,
+        ce=str(said.get("ce", "")),
+        plan=str(said.get("plan") or "default"),
+        vo=str(said.get("vo", "")),
+        tags=tuple(said.get("tag", ())),
+        required_tags=tuple(said.get("required_tag", ())),
+        processors=int(said.get("processors", 0)),
+        max_ram_mb=int(said.get("max_ram", 0)),
+        cpu_time_s=int(said.get("cpu_time", 0)),
+        idle_limit_s=int(said.get("idle_limit", 600)),
+        max_jobs=int(said.get("max_jobs", 0)),
+        connect_limit_s=int(said.get("connect_limit", 60)),
+        wall_factor=float(said.get("wall_factor", 3.0)),
+        sandbox_limit_mb=int(said.get("sandbox_limit_mb", 10)),
+        unpacked_limit_mb=int(said.get("unpacked_limit_mb", 512)),
+        least=dict(said.get("least", {})),
+    )

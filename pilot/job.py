@@ -1,0 +1,241 @@
+"""One job from the match to its last report: input, payload, output, each step said in order."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pilot import sandbox, store
+from pilot.command import Job, Pilot
+from pilot.payload import CanNotStart, Limits, Outcome, Payload
+from pilot.sandbox import BadSandbox
+from pilot.wire.lines import Stream
+
+SAYS = ("job.reported.v1", "pilot.reported.v1", "log.written.v1")
+_PATH = "/usr/local/bin:/usr/bin:/bin"
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ")
+_LONGEST_SENTENCE = 240
+_TO_END_S = 30  # of the slot, kept for the output and the last report
+
+
+class Over(Exception):
+    """The job's last report: its state, DIRAC's minor status and one sentence."""
+
+    def __init__(self, state: str, minor: str, sentence: str = "", **more: Any) -> None:
+        super().__init__(sentence)
+        self.report = (state, minor, sentence)
+        self.more = more
+
+
+@dataclass(frozen=True)
+class Result:
+    """The end of a payload in a job's words."""
+
+    state: str
+    minor: str
+    sentence: str
+
+
+def run_job(pilot: Pilot, job: Job) -> None:
+    """The job is run and its end is said, whatever the end is; nothing of it stays on the node."""
+    home = pilot.home / f"job-{job.job_id}-{job.attempt}"
+    workdir = home / "work"
+    report(pilot, job, "Running", "Job Initialization")
+    try:
+        shutil.rmtree(home, ignore_errors=True)
+        workdir.mkdir(parents=True, mode=0o700)
+        _bring_input(pilot, job, home, workdir)
+        outcome = _run_payload(pilot, job, workdir)
+        _stop_if_unwanted(pilot, job, outcome)
+        output = _save_output(pilot, job, home, workdir)
+        result = judge(outcome, job.description)
+        raise Over(result.state, result.minor, result.sentence, **_ends(outcome), **output)
+    except Over as over:
+        if pilot.link is not None:
+            pilot.link.settle(1.0, only_lines=True)  # so that whoever follows the log reads its end before the job's
+        report(pilot, job, *over.report, **over.more)
+    except BaseException as problem:
+        report(pilot, job, "Failed", "Exception During Execution", f"the pilot failed: {type(problem).__name__}: {problem}")
+        raise
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def report(pilot: Pilot, job: Job, state: str, minor: str, sentence: str = "", **more: Any) -> None:
+    """The job's step is said, after all that was said before."""
+    data = {**job.label, "pilot_id": pilot.pilot_id, "state": state, "minor_status": minor, **more}
+    if sentence:
+        data["application_status"] = sentence[:_LONGEST_SENTENCE]
+    pilot.say("job.reported.v1", data)
+    pilot.log(f"job {job.job_id}, attempt {job.attempt}: {state}, {minor}{': ' + sentence if sentence else ''}", job)
+
+
+def judge(outcome: Outcome, description: dict[str, Any]) -> Result:
+    """How this end of a payload is called."""
+    if outcome.stopped == "cpu":
+        sentence = f"used {outcome.cpu_s:.0f} s of processor time, its CPUTime is {description.get('CPUTime')} s"
+        return Result("Failed", "Job has reached the CPU limit of the queue", sentence)
+    if outcome.stopped == "wall":
+        return Result("Failed", "Job has exceeded maximum wall clock time", f"ran for {outcome.wall_s:.0f} s")
+    if outcome.signal is not None:
+        name = signal.Signals(outcome.signal).name if outcome.signal in set(signal.Signals) else "unknown"
+        return Result("Failed", "Application Finished With Errors", f"ended by signal {outcome.signal} ({name})")
+    if outcome.exit_code:
+        return Result("Failed", "Application Finished With Errors", f"ended with exit code {outcome.exit_code}")
+    return Result("Done", "Execution Complete", "finished")
+
+
+def command_of(description: dict[str, Any], job_id: int, workdir: Path, path: str) -> list[str]:
+    """The words of the command line: an executable shipped in the sandbox first, then one of the node. Raises Over."""
+    executable = str(description.get("Executable", ""))
+    try:
+        arguments = shlex.split(_at_start(description.get("Arguments"), description, job_id))
+    except ValueError as problem:
+        raise Over("Failed", "Job Initialization", f"the arguments can not be split: {problem}") from problem
+    shipped = workdir / executable
+    if shipped.is_file() and workdir.resolve() in shipped.resolve().parents:
+        shipped.chmod(shipped.stat().st_mode | 0o700)
+        return [str(shipped), *arguments]
+    # a relative path means the work directory, never the directory that the pilot happens to be in
+    found = shutil.which(executable, path=path) if "/" not in executable or executable.startswith("/") else None
+    if found is None:
+        there = executable.startswith("/") and Path(executable).is_file()
+        place = "is on this node but can not be executed" if there else "is not on this node"
+        raise Over("Failed", "Application not found", f"executable {executable} {place}")
+    return [found, *arguments]
+
+
+def environment_of(pilot: Pilot, job: Job, workdir: Path) -> dict[str, str]:
+    """A payload's whole environment: small, and without anything that lets it speak as the pilot."""
+    temporary = workdir.parent / "tmp"
+    temporary.mkdir(mode=0o700, exist_ok=True)
+    processors = str(job.description.get("NumberOfProcessors", 1))
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    own = [str(pair).partition("=") for pair in job.description.get("ExecutionEnvironment") or ()]
+    return {
+        "PATH": _PATH,
+        "LANG": "C.UTF-8",
+        **passed,
+        **{name: value for name, equals, value in own if name and equals},
+        "HOME": str(workdir),
+        "PWD": str(workdir),
+        "TMPDIR": str(temporary),
+        "JOBID": str(job.job_id),
+        "DIRACSITE": pilot.config.site,
+        "DIRAC_JOB_PROCESSORS": processors,
+        "OMP_NUM_THREADS": processors,
+        "PILOTBUS_JOB_ID": str(job.job_id),
+        "PILOTBUS_ATTEMPT": str(job.attempt),
+        "PILOTBUS_PILOT_ID": pilot.pilot_id,
+        "PILOTBUS_SITE": pilot.config.site,
+    }
+
+
+def limits_of(description: dict[str, Any], wall_factor: float, left_s: float | None) -> Limits:
+    """CPUTime for each processor; in wall time some more than that, but never past the end of the slot."""
+    cpu_s = float(description.get("CPUTime") or 86400)
+    processors = max(1, int(description.get("NumberOfProcessors") or 1))
+    wall_s = cpu_s * wall_factor
+    return Limits(cpu_s * processors, wall_s if left_s is None else min(wall_s, max(1.0, left_s - _TO_END_S)))
+
+
+def _at_start(text: Any, description: dict[str, Any], job_id: int) -> str:
+    # %j is only a parametric job's: elsewhere it may be a format of date
+    return str(text or "").replace("%j", str(job_id)) if "ParameterNumber" in description else str(text or "")
+
+
+def _bring_input(pilot: Pilot, job: Job, home: Path, workdir: Path) -> None:
+    _stop_if_unwanted(pilot, job)
+    if not job.input:
+        return
+    began = time.monotonic()
+    report(pilot, job, "Running", "Downloading InputSandbox")
+    try:
+        store.fetch(pilot, job, home / "input.tar.gz")
+        sandbox.unpack(home / "input.tar.gz", workdir, pilot.config.unpacked_limit_mb)
+    except BadSandbox as problem:
+        _stop_if_unwanted(pilot, job)
+        raise Over("Failed", "Failed Downloading InputSandbox", f"input sandbox: {problem}") from problem
+    (home / "input.tar.gz").unlink()
+    pilot.phase("input_ready", job=job, seconds=time.monotonic() - began)
+
+
+def _outputs(job: Job, workdir: Path) -> tuple[Path, Path]:
+    """The files of standard output and error, both inside the work directory."""
+    paths = []
+    for attribute, default in (("StdOutput", "std.out"), ("StdError", "std.err")):
+        name = _at_start(job.description.get(attribute) or default, job.description, job.job_id)
+        inner = PurePosixPath(name)
+        path = workdir / inner
+        if inner.is_absolute() or ".." in inner.parts or workdir.resolve() not in path.resolve().parents or path.is_dir():
+            raise Over("Failed", "Job Initialization", f"{attribute} {name!r} is no file inside the work directory")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        paths.append(path)
+    return paths[0], paths[1]
+
+
+def _run_payload(pilot: Pilot, job: Job, workdir: Path) -> Outcome:
+    link = pilot.link
+
+    def line(stream: str, text: str) -> None:
+        if link is not None:
+            link.line(Stream(job.job_id, job.attempt, stream), text)
+
+    environment = environment_of(pilot, job, workdir)
+    outputs = _outputs(job, workdir)
+    command = command_of(job.description, job.job_id, workdir, environment["PATH"])
+    _stop_if_unwanted(pilot, job)
+    try:
+        payload = Payload(command, workdir, environment, outputs, line)
+    except CanNotStart as problem:
+        raise Over("Failed", "Application not found", str(problem)) from problem
+    report(pilot, job, "Running", "Application")
+    pilot.phase("payload_started", job=job)
+    limits = limits_of(job.description, pilot.config.wall_factor, pilot.seconds_left())
+    outcome = payload.wait(limits, pilot.orders.wait, pilot.orders.changed, lambda: pilot.unwanted(job))
+    pilot.phase("payload_ended", job=job, seconds=outcome.wall_s, cpu_seconds=round(outcome.cpu_s, 2), **_ends(outcome))
+    return outcome
+
+
+def _ends(outcome: Outcome) -> dict[str, int]:
+    ends = {"exit_code": outcome.exit_code, "signal": outcome.signal}
+    return {name: number for name, number in ends.items() if number is not None}
+
+
+def _stop_if_unwanted(pilot: Pilot, job: Job, outcome: Outcome | None = None) -> None:
+    """Raises Over when this attempt was killed, or the pilot told to leave at once, unless the payload was faster."""
+    reason = pilot.unwanted(job) if outcome is None else outcome.stopped
+    ends = _ends(outcome) if outcome else {}
+    if reason == "kill":
+        raise Over("Killed", "Marked for termination", "killed as requested", **ends)
+    if reason == "leave":
+        raise Over("Failed", "Received Kill signal", "the node told the pilot twice to leave", **ends)
+
+
+def _save_output(pilot: Pilot, job: Job, home: Path, workdir: Path) -> dict[str, Any]:
+    """What to say about the output: its digest and size, or nothing when there is none. Raises Over."""
+    names = [_at_start(name, job.description, job.job_id) for name in job.description.get("OutputSandbox") or ()]
+    if not names:
+        return {}
+    began = time.monotonic()
+    report(pilot, job, "Completing", "Uploading Output Sandbox")
+    files, missing = sandbox.find(workdir, names)
+    if missing:
+        pilot.log(f"output sandbox: nothing is named {', '.join(missing)}", job)
+    if not files:
+        return {}
+    try:
+        packed = sandbox.pack(workdir, files, home / "output.tar.gz", pilot.config.sandbox_limit_mb)
+        store.store(pilot, job, packed)
+    except BadSandbox as problem:
+        _stop_if_unwanted(pilot, job)
+        raise Over("Failed", "Uploading Output Sandbox", f"output sandbox: {problem}") from problem
+    pilot.phase("uploaded", job=job, seconds=time.monotonic() - began, files=packed.files, size_bytes=packed.size_bytes)
+    return {"output": {"digest": packed.digest, "size_bytes": packed.size_bytes}}

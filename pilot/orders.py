@@ -1,0 +1,101 @@
+"""What the pilot is told while it works: by signal from the node, by order from the services."""
+
+from __future__ import annotations
+
+import queue
+import signal
+import threading
+import time
+from typing import Any, Callable, Protocol
+
+from pilot.wire.envelope import Refused
+from pilot.wire.outbox import backoff
+
+LISTEN_S = 300
+AGAIN_S = 30
+
+
+class Asks(Protocol):
+    """What the listener needs of a pilot."""
+
+    pilot_id: str
+
+    def ask(self, name: str, data: dict[str, Any], again_after_s: float) -> Any:
+        """A future of the reply."""
+
+
+class Orders:
+    """Orders as they stand now; wait() returns as soon as something may have changed."""
+
+    def __init__(self) -> None:
+        self.leaving = ""
+        self.leave_at_once = False
+        self._killed: set[tuple[int, int]] = set()
+        self._highest = 0
+        # a SimpleQueue and no lock: a signal handler may interrupt the very thread that waits here
+        self._changes: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def wait(self, seconds: float) -> None:
+        """Return after a change, or when the time is up."""
+        try:
+            self._changes.get(timeout=max(0.0, seconds))
+        except queue.Empty:
+            return
+
+    def changed(self, *_: object) -> None:
+        """Whoever waits looks again."""
+        self._changes.put(None)
+
+    def killed(self, job_id: int, attempt: int) -> bool:
+        """Whether this attempt is to be killed; the order may have come before the job did."""
+        return (job_id, attempt) in self._killed
+
+    def drain(self, reason: str) -> None:
+        """Finish the current job, then leave."""
+        self.leaving = self.leaving or reason
+        self.changed()
+
+    def take(self, order: dict[str, Any]) -> None:
+        """The order holds from now on; an old one again, and one of a kind we do not know, changes nothing."""
+        if order["number"] <= self._highest:
+            return
+        self._highest = order["number"]
+        if order["order"] == "drain":
+            self.drain("drained")
+        elif order["order"] == "kill" and "job_id" in order and "attempt" in order:
+            self._killed.add((order["job_id"], order["attempt"]))
+            self.changed()
+
+    def obey_signals(self) -> Callable[[], None]:
+        """SIGTERM and SIGINT drain, a second one ends the payload as well; call the result to undo."""
+        before = {number: signal.signal(number, self._signalled) for number in (signal.SIGTERM, signal.SIGINT)}
+
+        def undo() -> None:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+        return undo
+
+    def _signalled(self, _number: int, _frame: object) -> None:
+        if self.leaving == "signal":
+            self.leave_at_once = True
+        self.leaving = "signal"
+        self.changed()
+
+    def listen(self, pilot: Asks, complain: Callable[[str], None]) -> None:
+        """One pilot.listen is kept outstanding from now on, for as long as this process lives."""
+        threading.Thread(target=self._listen, args=(pilot, complain), name="orders", daemon=True).start()
+
+    def _listen(self, pilot: Asks, complain: Callable[[str], None]) -> None:
+        failures = 0
+        while True:
+            request = {"pilot_id": pilot.pilot_id, "after": self._highest, "wait_s": LISTEN_S}
+            try:
+                for order in pilot.ask("pilot.listen.v1", request, LISTEN_S + AGAIN_S).result()["orders"]:
+                    self.take(order)
+                failures = 0
+            except Refused as refusal:
+                failures += 1
+                if failures == 1:
+                    complain(f"no orders can be heard: {refusal}")
+                time.sleep(1 + backoff(failures))

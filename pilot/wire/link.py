@@ -1,0 +1,116 @@
+"""The line to the bus as the pilot uses it: one thread owns the connection, and makes a new one when it is lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+from typing import Any, Callable
+
+from pilot.wire.amqp import LoginRefused, Session
+from pilot.wire.envelope import seal
+from pilot.wire.lines import MOST_IN_BATCH, Stream
+from pilot.wire.login import Login
+from pilot.wire.outbox import Outbox, backoff
+
+_STEADY_S = 60
+_MOST_REFUSALS = 5
+
+
+class Unreachable(Exception):
+    """No broker answered in the time that was given."""
+
+
+class Link:
+    """A line that is always there for its users: what is said while the broker is away is sent when it is back."""
+
+    def __init__(self, login: Login, outbox: Outbox, complain: Callable[[str], None]) -> None:
+        self.outbox = outbox
+        self.refused = ""
+        self._login = login
+        self._complain = complain
+        self._connected = threading.Event()
+        self._decided = threading.Event()
+        self._leaving = threading.Event()
+        self._reason = ""
+        self._session = Session(login, outbox, self._ready, complain)
+        self._thread = threading.Thread(target=self._live, name="wire", daemon=True)
+
+    def start(self, patience_s: float, give_up: Callable[[], bool] = lambda: False) -> None:
+        """The broker has let this pilot in. Raises LoginRefused at once, Unreachable when the patience is over."""
+        self._thread.start()
+        until = time.monotonic() + patience_s
+        while not self._decided.wait(0.2) and time.monotonic() < until and not give_up():
+            pass
+        if self.refused:
+            raise LoginRefused(self.refused)
+        if not self._connected.is_set():
+            place = f"{self._login.host}:{self._login.port}"
+            raise Unreachable(f"the broker at {place} can not be reached: {self._reason or 'it does not answer'}")
+
+    def record(self, name: str, data: dict[str, Any]) -> None:
+        """The event of record is on disk, and goes out in the order in which it was said, until it is confirmed."""
+        outbox = self.outbox
+        outbox.spool.append(seal(name, outbox.source, data, outbox.pilot_id))
+        if outbox.spool.complaint:
+            self._complain(outbox.spool.complaint)
+        self._session.poke()
+
+    def line(self, stream: Stream, text: str) -> None:
+        """The log line goes out within a quarter of a second when there is room, or is dropped and counted."""
+        self.outbox.lines.add(stream, text)
+        if len(self.outbox.lines) % MOST_IN_BATCH == 0:
+            self._session.poke()
+
+    def ask(self, name: str, data: dict[str, Any], again_after_s: float) -> Future[dict[str, Any]]:
+        """The reply, once there is one; until then the same request is sent again over every new connection."""
+        ask = self.outbox.ask(name, data, again_after_s)
+        self._session.poke()
+        return ask.answer
+
+    def settle(self, seconds: float, *, only_lines: bool = False) -> bool:
+        """True when the broker has confirmed all that was said, False when the time was up first."""
+        self._session.poke()
+        return self.outbox.settle(seconds, only_lines=only_lines)
+
+    def close(self) -> None:
+        """The connection is closed; what is unconfirmed stays in the spool."""
+        self._leaving.set()
+        self._session.end()
+        if self._thread.is_alive():
+            self._thread.join(5)
+        self.outbox.spool.close()
+
+    def _ready(self) -> None:
+        self._connected.set()
+        self._decided.set()
+
+    def _live(self) -> None:
+        try:
+            self._connect_again_and_again()
+        finally:
+            if not self._leaving.is_set():
+                self.refused = self.refused or "the pilot's own line to the broker failed"
+            self._decided.set()
+
+    def _connect_again_and_again(self) -> None:
+        failures = refusals = 0
+        said = ""
+        while not self._leaving.is_set():
+            began = time.monotonic()
+            try:
+                self._reason, refusals = self._session.run(), 0
+            except LoginRefused as refusal:
+                self._reason, refusals = str(refusal), refusals + 1
+                if refusals == _MOST_REFUSALS or not self._connected.is_set():
+                    self.refused = self._reason
+                    return
+            if self._leaving.is_set():
+                return
+            failures = 0 if time.monotonic() - began > _STEADY_S else failures + 1
+            if self._reason != said:
+                said = self._reason
+                self._complain(f"the broker is away: {said}")
+            self.outbox.connection_lost()
+            self._session = Session(self._login, self.outbox, self._ready, self._complain)
+            self._leaving.wait(backoff(failures))

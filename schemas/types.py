@@ -1,0 +1,544 @@
+"""Bodies of the events, requests and replies, for the type checker alone. Written by `python -m deploy.generate`; do not edit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+if TYPE_CHECKING:  # not in Python 3.9, which imports this all the same
+    from typing_extensions import NotRequired
+
+
+class ClockMinuteV1(TypedDict):
+    """A minute has begun"""
+
+    minute: str
+
+
+class GateRefusedV1(TypedDict):
+    """The gate let something not pass"""
+
+    account: str
+    reason: str
+    refused_id: NotRequired[str]
+    refused_type: NotRequired[str]
+
+
+class JobCheckedV1(TypedDict):
+    """A job was checked and makes sense"""
+
+    job_id: int
+    attempt: int
+
+
+class JobCompletingV1(TypedDict):
+    """A job's payload is over, its output is on the way"""
+
+    job_id: int
+    attempt: int
+    minor_status: str
+    application_status: NotRequired[str]
+    exit_code: NotRequired[int]
+
+
+class JobDoneV1(TypedDict):
+    """A job ended well"""
+
+    job_id: int
+    attempt: int
+    minor_status: str
+    application_status: NotRequired[str]
+    exit_code: NotRequired[int]
+
+
+class JobFailedV1(TypedDict):
+    """A job ended badly"""
+
+    job_id: int
+    attempt: int
+    minor_status: str
+    application_status: NotRequired[str]
+    exit_code: NotRequired[int]
+
+
+class JobKillV1(TypedDict):
+    """Kill jobs"""
+
+    job_ids: list[int]
+
+
+class JobKillV1ReplyResults(TypedDict):
+    """What became of one job."""
+
+    job_id: int
+    outcome: str
+    reason: NotRequired[str]
+
+
+class JobKillV1Reply(TypedDict):
+    """What became of each job"""
+
+    results: list[JobKillV1ReplyResults]
+
+
+class JobKillRequestedV1(TypedDict):
+    """A pilot is to kill its job"""
+
+    job_id: int
+    attempt: int
+    pilot_id: str
+    requested_by: str
+
+
+class JobKilledV1(TypedDict):
+    """A job was killed"""
+
+    job_id: int
+    attempt: int
+    minor_status: str
+    application_status: NotRequired[str]
+    exit_code: NotRequired[int]
+
+
+class JobMatchExpiredV1(TypedDict):
+    """A match's time to start is up"""
+
+    job_id: int
+    attempt: int
+
+
+class JobMatchedV1(TypedDict):
+    """A pilot has got a job"""
+
+    job_id: int
+    attempt: int
+    pilot_id: str
+    site: str
+
+
+class JobQueryV1(TypedDict):
+    """Ask how jobs are"""
+
+    job_ids: NotRequired[list[int]]
+    states: NotRequired[list[str]]
+    after: NotRequired[int]
+    limit: NotRequired[int]
+    history: NotRequired[bool]
+
+
+class JobQueryV1ReplyJobsOutput(TypedDict):
+    """The output sandbox; absent when there is none."""
+
+    digest: str
+    size_bytes: NotRequired[int]
+
+
+class JobQueryV1ReplyJobsHistory(TypedDict):
+    """One step of its past."""
+
+    at: str
+    state: str
+    minor_status: str
+    application_status: str
+    attempt: int
+    source: str
+
+
+class JobQueryV1ReplyJobs(TypedDict):
+    """One job."""
+
+    job_id: int
+    attempt: int
+    state: str
+    minor_status: str
+    application_status: str
+    job_name: str
+    job_group: str
+    owner: str
+    site: NotRequired[str]
+    pilot_id: NotRequired[str]
+    submitted_at: str
+    changed_at: str
+    exit_code: NotRequired[int]
+    output: NotRequired[JobQueryV1ReplyJobsOutput]
+    history: NotRequired[list[JobQueryV1ReplyJobsHistory]]
+
+
+class JobQueryV1Reply(TypedDict):
+    """How the jobs are"""
+
+    jobs: list[JobQueryV1ReplyJobs]
+    more: bool
+
+
+class JobRefusedV1(TypedDict):
+    """A report about a job changed nothing"""
+
+    job_id: int
+    attempt: int
+    wanted_state: str
+    state: str
+    reason: str
+
+
+class JobReportedV1Output(TypedDict):
+    """The output sandbox, already in the store; absent when there is none."""
+
+    digest: str
+    size_bytes: int
+
+
+class JobReportedV1(TypedDict):
+    """A pilot reports how its job goes"""
+
+    job_id: int
+    attempt: int
+    pilot_id: str
+    state: Literal["Running", "Completing", "Done", "Failed", "Killed"]
+    minor_status: str
+    application_status: NotRequired[str]
+    exit_code: NotRequired[int]
+    signal: NotRequired[int]
+    output: NotRequired[JobReportedV1Output]
+
+
+class JobRescheduledV1(TypedDict):
+    """A job begins a new attempt"""
+
+    job_id: int
+    attempt: int
+    minor_status: str
+    application_status: NotRequired[str]
+    exit_code: NotRequired[int]
+
+
+class JobRunningV1(TypedDict):
+    """A job runs"""
+
+    job_id: int
+    attempt: int
+    minor_status: str
+    application_status: NotRequired[str]
+    exit_code: NotRequired[int]
+
+
+class JobSubmitV1(TypedDict):
+    """Hand in a job, or a parameter sweep of jobs"""
+
+    submission: str
+    description: dict[str, Any]
+
+
+class JobSubmitV1Reply(TypedDict):
+    """The jobs have these ids"""
+
+    first_job_id: int
+    count: int
+
+
+class JobSubmittedV1(TypedDict):
+    """A job was accepted"""
+
+    job_id: int
+    submission: str
+    owner: str
+    owner_group: str
+    vo: str
+    job_name: str
+    job_group: str
+
+
+class JobWaitingV1(TypedDict):
+    """A job waits for a pilot"""
+
+    job_id: int
+    attempt: int
+    queue_id: int
+
+
+class LogReadV1(TypedDict):
+    """Ask for the lines of a job"""
+
+    job_id: int
+    after: NotRequired[dict[str, int]]
+    limit: NotRequired[int]
+
+
+class LogReadV1ReplyLines(TypedDict):
+    """One line."""
+
+    attempt: int
+    stream: Literal["std.out", "std.err", "pilot"]
+    number: int
+    at: str
+    text: str
+
+
+class LogReadV1Reply(TypedDict):
+    """Lines of the job"""
+
+    lines: list[LogReadV1ReplyLines]
+    more: bool
+
+
+class LogStoredV1Lines(TypedDict):
+    """One line."""
+
+    at: str
+    text: str
+
+
+class LogStoredV1(TypedDict):
+    """Lines are stored and can be read"""
+
+    pilot_id: str
+    job_id: NotRequired[int]
+    attempt: NotRequired[int]
+    stream: Literal["std.out", "std.err", "pilot"]
+    first_number: int
+    lines: list[LogStoredV1Lines]
+
+
+class LogWrittenV1Lines(TypedDict):
+    """One line."""
+
+    at: str
+    text: str
+
+
+class LogWrittenV1(TypedDict):
+    """A pilot streams lines"""
+
+    pilot_id: str
+    job_id: NotRequired[int]
+    attempt: NotRequired[int]
+    stream: Literal["std.out", "std.err", "pilot"]
+    first_number: int
+    lines: list[LogWrittenV1Lines]
+
+
+class MatchRequestV1(TypedDict):
+    """Ask for a job"""
+
+    request_id: str
+    pilot_id: str
+    wait_s: int
+    resource: dict[str, Any]
+
+
+class MatchRequestV1ReplyJobInput(TypedDict):
+    """The input sandbox; absent when there is none."""
+
+    digest: str
+    size_bytes: NotRequired[int]
+
+
+class MatchRequestV1ReplyJob(TypedDict):
+    """The job; null when there is none yet."""
+
+    job_id: int
+    attempt: int
+    owner: str
+    vo: str
+    description: dict[str, Any]
+    input: NotRequired[MatchRequestV1ReplyJobInput]
+
+
+class MatchRequestV1Reply(TypedDict):
+    """A job for the pilot, or nothing yet"""
+
+    job: MatchRequestV1ReplyJob | None
+
+
+class ParkingDropV1(TypedDict):
+    """Settle a message for good"""
+
+    parked_id: int
+
+
+class ParkingDropV1Reply(TypedDict):
+    """The message is settled"""
+
+    parked_id: int
+
+
+class ParkingListV1(TypedDict):
+    """Ask which messages were put aside"""
+
+    after: NotRequired[int]
+    limit: NotRequired[int]
+
+
+class ParkingListV1ReplyParked(TypedDict):
+    """One message."""
+
+    parked_id: int
+    parked_at: str
+    queue: str
+    reason: str
+    account: NotRequired[str]
+    event_id: NotRequired[str]
+    type: NotRequired[str]
+    detail: str
+
+
+class ParkingListV1Reply(TypedDict):
+    """The messages that were put aside"""
+
+    parked: list[ParkingListV1ReplyParked]
+    more: bool
+
+
+class ParkingReplayV1(TypedDict):
+    """Send a message to its queue once more"""
+
+    parked_id: int
+
+
+class ParkingReplayV1Reply(TypedDict):
+    """The message is on its way"""
+
+    parked_id: int
+    queue: str
+
+
+class ParkingShowV1(TypedDict):
+    """Ask for one message that was put aside"""
+
+    parked_id: int
+
+
+class ParkingShowV1Reply(TypedDict):
+    """The message whole"""
+
+    parked_id: int
+    parked_at: str
+    queue: str
+    reason: str
+    account: NotRequired[str]
+    event_id: NotRequired[str]
+    type: NotRequired[str]
+    detail: str
+    body: str
+    settled: NotRequired[str]
+    settled_by: NotRequired[str]
+
+
+class PilotDrainV1(TypedDict):
+    """Order a pilot to leave"""
+
+    pilot_id: str
+
+
+class PilotDrainV1Reply(TypedDict):
+    """The pilot has the order"""
+
+    number: int
+
+
+class PilotDrainRequestedV1(TypedDict):
+    """A pilot is to take no more jobs"""
+
+    pilot_id: str
+    requested_by: str
+
+
+class PilotListenV1(TypedDict):
+    """Ask for orders"""
+
+    pilot_id: str
+    after: int
+    wait_s: int
+
+
+class PilotListenV1ReplyOrders(TypedDict):
+    """One order."""
+
+    number: int
+    order: str
+    job_id: NotRequired[int]
+    attempt: NotRequired[int]
+
+
+class PilotListenV1Reply(TypedDict):
+    """The orders that the pilot has not heard"""
+
+    orders: list[PilotListenV1ReplyOrders]
+
+
+class PilotQueryV1(TypedDict):
+    """Ask which pilots there are"""
+
+    after: NotRequired[str]
+    limit: NotRequired[int]
+
+
+class PilotQueryV1ReplyPilots(TypedDict):
+    """One pilot."""
+
+    pilot_id: str
+    site: str
+    state: str
+    phase: str
+    first_seen_at: str
+    last_seen_at: str
+
+
+class PilotQueryV1Reply(TypedDict):
+    """The pilots that have been heard of"""
+
+    pilots: list[PilotQueryV1ReplyPilots]
+    more: bool
+
+
+class PilotReportedV1(TypedDict):
+    """A pilot reports where it is in its life"""
+
+    pilot_id: str
+    site: str
+    phase: str
+    number: int
+    details: NotRequired[dict[str, Any]]
+    job_id: NotRequired[int]
+    attempt: NotRequired[int]
+    seconds: NotRequired[float]
+
+
+class RequestRefusedV1Reply(TypedDict):
+    """No, and why"""
+
+    code: str
+    reason: str
+
+
+class SandboxGrantV1(TypedDict):
+    """Ask for leave to put or get a sandbox"""
+
+    operation: Literal["put", "get"]
+    digest: NotRequired[str]
+    size_bytes: NotRequired[int]
+    job_id: NotRequired[int]
+    which: NotRequired[Literal["input", "output"]]
+    attempt: NotRequired[int]
+    pilot_id: NotRequired[str]
+
+
+class SandboxGrantV1Reply(TypedDict):
+    """A signed address for the sandbox"""
+
+    url: str
+    digest: str
+    size_bytes: NotRequired[int]
+    headers: NotRequired[dict[str, str]]
+    expires_at: str
+
+
+class SiteDescribedV1(TypedDict):
+    """An operator describes a site"""
+
+    site: str
+    description: NotRequired[str]
+    max_processors: NotRequired[int]
+    max_ram_mb: NotRequired[int]
+    max_cpu_time_s: NotRequired[int]
+    tags: NotRequired[list[str]]
+    status: Literal["active", "banned"]

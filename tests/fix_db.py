@@ -1,0 +1,52 @@
+"""A database per test, copied from one that has every table."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from deploy.migrate import migrate
+
+
+@pytest.fixture(scope="session")
+def dsn() -> str:
+    """The server's address; a test run without one is a failure, not a skip: use `make test`."""
+    found = os.environ.get("PILOTBUS_DSN")
+    if not found:
+        pytest.fail("PILOTBUS_DSN is not set; run the tests with `make test`")
+    return found
+
+
+@pytest.fixture(scope="session")
+def template(dsn: str) -> Iterator[str]:
+    """A database with every table and no row."""
+    name = f"template_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')  # type: ignore[arg-type]
+        with psycopg.connect(make_conninfo(dsn, dbname=name), autocommit=True) as made:
+            migrate(made)
+        yield name
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def test_dsn(dsn: str, template: str) -> Iterator[str]:
+    """The address of a fresh database."""
+    name = f"test_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')  # type: ignore[arg-type]
+        yield make_conninfo(dsn, dbname=name)
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def db(test_dsn: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to a fresh database."""
+    with psycopg.connect(test_dsn, autocommit=True) as connection:
+        yield connection

@@ -1,0 +1,151 @@
+"""The house as it starts: every schema, every handler, a way to tell a story, and whole processes of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from bus.apply import Words, answer, apply
+from bus.discover import Handler, handlers
+from bus.event import Event
+from bus.runner import Runner
+from bus.settings import Settings
+from deploy.start import found_handlers
+from handlers.file.store._contract import Grant
+from tests.fix_broker import Vhost
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def words() -> Words:
+    """Every schema of the house."""
+    return Words()
+
+
+@pytest.fixture(scope="session")
+def found(words: Words) -> dict[str, Handler]:
+    """Every handler of the house, by name."""
+    return {handler.name: handler for handler in handlers(known=words.known)}
+
+
+class Story:
+    """given() are events of the past, when() applies one to the test's handler, then() are the events that came of it."""
+
+    def __init__(self, name: str, found: dict[str, Handler], db: psycopg.Connection[Any], words: Words) -> None:
+        self._handler, self._found, self._db, self._words = found[name], found, db, words
+        self._answers: list[Event] = []
+
+    def given(self, name: str, *events: Event) -> Story:
+        """Another handler has applied these."""
+        handler = self._found[name]
+        if handler.verb == "answer":
+            answer(handler, events, (), self._db, self._words)
+        else:
+            apply(handler, events, self._db, self._words, once=False)
+        return self
+
+    def sql(self, statement: str, *values: Any) -> Story:
+        """Foreign rows are there."""
+        self._db.execute(statement, values)  # type: ignore[arg-type]
+        return self
+
+    def when(self, *events: Event, once: bool = True) -> Story:
+        """The test's handler has applied these, in one batch."""
+        applied, _ = apply(self._handler, events, self._db, self._words, once=once)
+        self._answers = [event for outcome in applied for event in outcome.answers]
+        return self
+
+    def asked(self, *requests: Event, wakes: tuple[Event, ...] = ()) -> Story:
+        """The test's `answer` handler was asked these."""
+        replies, stored = answer(self._handler, requests, wakes, self._db, self._words)
+        self._answers = [*replies.values(), *(item.event for item in stored)]
+        return self
+
+    def then(self, *wanted: tuple[str, dict[str, Any]]) -> Story:
+        """These came of it, in this order, with at least these fields."""
+        got = [(a.type, {k: a.data.get(k) for k in w[1]}) for a, w in zip(self._answers, wanted, strict=True)]
+        assert got == list(wanted)
+        return self
+
+    def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows as they are now."""
+        return self._db.execute(statement, values).fetchall()  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def story(request: pytest.FixtureRequest, found: dict[str, Handler], db: psycopg.Connection[Any], words: Words) -> Story:
+    """A story of the handler that the test's module names in HANDLER."""
+    return Story(request.module.HANDLER, found, db, words)
+
+
+def example(words: Words, kind: str, **changes: Any) -> Event:
+    """The schema's own example as an event of account ada, with changes."""
+    data = words.known[kind]["examples"][0] | changes
+    return Event(kind, "/ada/test", str(data.get("job_id", "_")), data, authid="ada")
+
+
+class OneFile:
+    """A sandbox store with nothing in it, for handlers that only want an address."""
+
+    def grant(self, operation: str, digest: str, size_bytes: int | None, seconds: int) -> Grant:
+        """An address that leads nowhere."""
+        return Grant(f"https://127.0.0.1:1/sandbox/{digest}", {}, "2026-01-01T00:00:00Z")
+
+    def size_of(self, digest: str) -> int | None:
+        """Everything is one byte long."""
+        return 1
+
+
+@pytest.fixture
+def house_settings(vhost: Vhost, test_dsn: str) -> Settings:
+    """Settings of a house on the test's own virtual host and database."""
+    return Settings(amqp_url=vhost.service_url, dsn=test_dsn, ca_file=vhost.ca_file, operators="ada,root")
+
+
+@pytest.fixture
+def house(house_settings: Settings, words: Words) -> Iterator[Runner]:
+    """Every handler, the gate and the relay, running in this process."""
+    runner = Runner(house_settings, found_handlers(house_settings, words), words, {"file.grant": OneFile()}).start()
+    yield runner
+    runner.stop()
+
+
+Spawn = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def spawn(house_settings: Settings) -> Iterator[Spawn]:
+    """Start the services as a process of their own, ready when this returns; what is still alive is ended after the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def run(**more: str) -> subprocess.Popen[bytes]:
+        told = {f"PILOTBUS_{name.upper()}": value for name, value in dataclasses.asdict(house_settings).items() if value}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "deploy.main", "run"], cwd=ROOT, env=_plain_environment() | told | more, stdout=subprocess.PIPE
+        )
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        return process
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _plain_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("PILOTBUS_")}

@@ -1,0 +1,66 @@
+"""job.submit: a submission gets all its jobs and consecutive ids, or a reason and none."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from bus.event import Event
+from handlers.job.submit import MOST_JOBS, Refusal, decide
+from tests.fix_house import Story
+
+HANDLER = "job.submit"
+KEY = "7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01"
+SITE = {"site": "CLOUD.CNIC.cn", "status": "active", "max_processors": 8, "max_ram_mb": None, "max_cpu_time_s": None, "tags": []}
+
+
+def request(key: str = KEY, owner: str = "ada", **description: object) -> Event:
+    """ada submits."""
+    data = {"submission": key, "description": {"Executable": "/bin/ls"} | description}
+    return Event("job.submit.v1", f"/{owner}/submit", key, data, authid=owner)
+
+
+def test_an_unknown_site_is_named() -> None:
+    found = decide({"Executable": "/bin/ls", "Site": "CLOUD.CNIC.ch"}, "ada", [SITE])
+    assert isinstance(found, Refusal)
+    assert "CLOUD.CNIC.ch" in found.reason
+
+
+def test_a_requirement_that_no_site_can_ever_meet_is_refused() -> None:
+    found = decide({"Executable": "/bin/ls", "NumberOfProcessors": 64}, "ada", [SITE])
+    assert isinstance(found, Refusal)
+    assert "64" in found.reason
+
+
+def test_a_sweep_of_too_many_jobs_is_refused_whole(story: Story) -> None:
+    story.sql("INSERT INTO site.sites VALUES ('A.B.ch', '', 'active', NULL, NULL, NULL, '{}', now())")
+    story.when(request(Parameters=MOST_JOBS + 1), once=False)
+    assert [event.type for event in story._answers] == ["request.refused.v1.reply"]
+    assert story.rows("SELECT count(*) FROM job.jobs") == [(0,)]
+
+
+def test_ids_are_consecutive_and_the_same_key_gets_the_same_ids(story: Story) -> None:
+    story.sql("INSERT INTO site.sites VALUES ('A.B.ch', '', 'active', NULL, NULL, NULL, '{}', now())")
+    story.when(request(Parameters=3), once=False)
+    story.when(request(Parameters=3), once=False).then(("job.submit.v1.reply", {"first_job_id": 1, "count": 3}))
+    assert story.rows("SELECT job_id, state, owner FROM job.jobs ORDER BY 1") == [(n, "Received", "ada") for n in (1, 2, 3)]
+    assert story.rows("SELECT count(*) FROM job.history") == [(3,)]
+
+
+def test_a_key_used_for_something_else_or_by_somebody_else_is_a_conflict(story: Story) -> None:
+    story.sql("INSERT INTO site.sites VALUES ('A.B.ch', '', 'active', NULL, NULL, NULL, '{}', now())")
+    story.when(request(), once=False)
+    for other in (request(Arguments="-l"), request(owner="bob")):
+        story.when(other, once=False).then(("request.refused.v1.reply", {"code": "conflict"}))
+
+
+def test_a_hundred_submissions_in_one_batch_get_a_hundred_different_ids(story: Story) -> None:
+    story.sql("INSERT INTO site.sites VALUES ('A.B.ch', '', 'active', NULL, NULL, NULL, '{}', now())")
+    keys = [f"7d3f0f6e-2c37-4f0e-9a53-{n:012x}" for n in range(100)]
+    story.when(*[dataclasses.replace(request(key), id=key) for key in keys], once=False)
+    assert story.rows("SELECT count(DISTINCT job_id), max(job_id) FROM job.jobs") == [(100, 100)]
+
+
+def test_who_the_client_says_it_is_counts_for_nothing(story: Story) -> None:
+    story.sql("INSERT INTO site.sites VALUES ('A.B.ch', '', 'active', NULL, NULL, NULL, '{}', now())")
+    story.when(request(Owner="root", OwnerGroup="admin"), once=False)
+    assert story.rows("SELECT owner, owner_group FROM job.jobs") == [("ada", "local_user")]

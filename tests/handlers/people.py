@@ -1,0 +1,57 @@
+"""Rows and events that many handler tests begin with."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from bus.event import Event
+from tests.fix_house import Story
+
+SUBMISSION = "7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01"
+SITE = "INSERT INTO site.sites VALUES ('CLOUD.CNIC.cn', '', 'active', 8, NULL, NULL, '{}', '2026-01-01T00:00:00Z')"
+
+
+def event(kind: str, subject: object, data: dict[str, Any], authid: str = "ada") -> Event:
+    """Any event, as the gate or a service would pass it on."""
+    return Event(kind, f"/{authid}/test", str(subject), data, authid=authid)
+
+
+def submitted(story: Story, count: int = 1, **description: Any) -> Story:
+    """ada has submitted so many jobs; they are Received."""
+    story.sql(SITE + " ON CONFLICT DO NOTHING")
+    asked = {"submission": str(uuid.uuid4()), "description": {"Executable": "/bin/ls", "Parameters": count} | description}
+    return story.given("job.submit", event("job.submit.v1", asked["submission"], asked))
+
+
+def waiting(story: Story, count: int = 1, **description: Any) -> Story:
+    """ada has submitted so many jobs; they are Waiting."""
+    submitted(story, count, **description)
+    for (job_id,) in story.rows("SELECT job_id FROM job.jobs WHERE state = 'Received' ORDER BY 1"):
+        story.given("job.check", event("job.submitted.v1", job_id, {"job_id": job_id}))
+        story.given("job.schedule", event("job.checked.v1", job_id, {"job_id": job_id, "attempt": 1}))
+    return story
+
+
+def match_request(pilot_id: str = "p1", request_id: str = "", **resource: Any) -> Event:
+    """A pilot of site CLOUD.CNIC.cn asks for a job."""
+    node = {"Site": "CLOUD.CNIC.cn", "CPUTime": 500_000, "NumberOfProcessors": 4, "MaxRAM": 4000} | resource
+    data = {"request_id": request_id or str(uuid.uuid4()), "pilot_id": pilot_id, "wait_s": 60, "resource": node}
+    return event("match.request.v1", pilot_id, data, authid="pilot")
+
+
+def matched(story: Story, pilot_id: str = "p1", **description: Any) -> Story:
+    """Job 1 is ada's and Matched to the pilot."""
+    return waiting(story, **description).given("match.request", match_request(pilot_id))
+
+
+def report(state: str, minor: str = "Application", attempt: int = 1, pilot_id: str = "p1", **more: Any) -> Event:
+    """The pilot says how job 1 is."""
+    data = {"job_id": 1, "attempt": attempt, "pilot_id": pilot_id, "state": state, "minor_status": minor} | more
+    return event("job.reported.v1", 1, data, authid="pilot")
+
+
+def state_of(story: Story) -> tuple[Any, ...]:
+    """State, minor status and attempt of job 1."""
+    (row,) = story.rows("SELECT state, minor_status, attempt FROM job.jobs WHERE job_id = 1")
+    return row

@@ -1,0 +1,76 @@
+"""config: flags, environment and file make one configuration, and every mistake is one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pilot.config import WrongConfig, configure
+from pilot.wire.login import login
+
+URL = "amqps://pilot:secret@broker.example.org:5671/vhost"
+
+
+def test_a_flag_wins_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "pilot.json"
+    file.write_text(json.dumps({"url": "amqps://other:x@one/", "site": "LCG.File.org", "idle_limit": 7, "least": {"free_mb": 1}}))
+    config = configure(["--config", str(file), "--site", "LCG.Flag.org"], {"PILOTBUS_PILOT_AMQP_URL": URL})
+    assert (config.site, config.idle_limit_s, dict(config.least)) == ("LCG.Flag.org", 7, {"free_mb": 1})
+    assert config.login is not None
+    assert (config.login.user, config.login.host, config.login.vhost) == ("pilot", "broker.example.org", "vhost")
+
+
+def test_a_password_on_the_command_line_is_refused_and_not_repeated() -> None:
+    with pytest.raises(WrongConfig, match="every user of this node can read") as caught:
+        configure(["--url", URL], {})
+    assert "secret" not in str(caught.value)
+
+
+def test_a_url_without_a_password_takes_it_from_the_environment() -> None:
+    config = configure(["--url", "amqps://pilot@host/v"], {"PILOTBUS_PILOT_PASSWORD": "p%w"})
+    assert config.login is not None
+    assert (config.login.password, config.login.port) == ("p%w", 5671)
+    assert "p%w" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("amqp://pilot:x@host/", "over TLS only"),
+        ("amqps://host/", "wants a user"),
+        ("amqps://pilot@host/", "no password"),
+        ("amqps://pilot:hidden@host:port/", "not well formed"),
+    ],
+)
+def test_a_bad_url_is_one_sentence_without_the_password(url: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said) as caught:
+        login(url)
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "wants a JSON object"),
+        ('{"sitte": "x"}', "does not know 'sitte'"),
+        ('{"idle_limit": "x"}', "is a str"),
+    ],
+)
+def test_a_bad_file_is_one_sentence(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "pilot.json"
+    file.write_text(text)
+    with pytest.raises(WrongConfig, match=said):
+        configure(["--config", str(file)], {})
+
+
+def test_a_name_that_could_not_be_routed_is_refused() -> None:
+    with pytest.raises(WrongConfig, match="no pilot id"):
+        configure(["--name", "a.b"], {})
+    assert configure(["--name", "pilot-1"], {}).name == "pilot-1"
+
+
+def test_each_pilot_has_a_name_of_its_own() -> None:
+    assert configure([], {}).name != configure([], {}).name

@@ -1,0 +1,141 @@
+"""payload: its lines are live, its end reaches every process of it, and it dies with the pilot."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pilot.orders import Orders
+from pilot.payload import CanNotStart, Limits, Outcome, Payload
+
+ROOT = Path(__file__).resolve().parents[2]
+FREELY = Limits(cpu_s=1000, wall_s=1000)
+
+
+class Ear:
+    """Keeps the lines, and tells when one is heard."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+        self.heard = threading.Event()
+
+    def __call__(self, stream: str, text: str) -> None:
+        self.lines.append((stream, text))
+        self.heard.set()
+
+
+@pytest.fixture
+def ear() -> Ear:
+    return Ear()
+
+
+def run(tmp_path: Path, ear: Ear, script: str, limits: Limits = FREELY, wanted: Callable[[], str] = lambda: "") -> Outcome:
+    environment = {"PATH": os.environ["PATH"]}
+    orders = Orders()
+
+    def line(stream: str, text: str) -> None:
+        ear(stream, text)
+        if text in ("alive", "up"):
+            orders.changed()  # as an order would
+
+    payload = Payload(["/bin/sh", "-c", script], tmp_path, environment, (tmp_path / "out", tmp_path / "err"), line)
+    return payload.wait(limits, orders.wait, orders.changed, wanted)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
+    except OSError:
+        return False
+
+
+def gone(pid: int, seconds: float = 10) -> bool:
+    end = time.monotonic() + seconds
+    while alive(pid) and time.monotonic() < end:
+        time.sleep(0.02)  # the kernel tells nobody about other people's children
+    return not alive(pid)
+
+
+def test_output_is_in_the_files_and_said_line_by_line(tmp_path: Path, ear: Ear) -> None:
+    outcome = run(tmp_path, ear, "echo one; echo two >&2; printf three; printf '\\377\\n' >&2; exit 3")
+    assert (outcome.exit_code, outcome.signal, outcome.stopped) == (3, None, "")
+    assert (tmp_path / "out").read_text() == "one\nthree"
+    assert [text for stream, text in ear.lines if stream == "std.out"] == ["one", "three"]
+    assert [text for stream, text in ear.lines if stream == "std.err"] == ["two", "\ufffd"]
+
+
+def test_a_line_is_heard_while_the_payload_still_runs(tmp_path: Path, ear: Ear) -> None:
+    outcome = run(tmp_path, ear, "echo alive; exec sleep 60", wanted=lambda: "kill" if ear.heard.wait(10) else "")
+    assert ("std.out", "alive") in ear.lines
+    assert (outcome.signal, outcome.stopped) == (signal.SIGTERM, "kill")
+
+
+def test_a_payload_that_ignores_the_first_signal_is_ended_by_the_second(
+    tmp_path: Path, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pilot.payload.GRACE_S", 0.3)
+    outcome = run(
+        tmp_path, ear, "trap '' TERM; echo up; while :; do sleep 0.1; done", wanted=lambda: "kill" if ear.heard.wait(10) else ""
+    )
+    assert (outcome.signal, outcome.stopped) == (signal.SIGKILL, "kill")
+
+
+def test_the_whole_family_is_gone_even_who_left_the_session(tmp_path: Path, ear: Ear) -> None:
+    script = "setsid sleep 300 & echo $!; sleep 300 & echo $!; (sleep 300 & echo $!); exit 0"
+    assert run(tmp_path, ear, script).exit_code == 0
+    found = [int(text) for _, text in ear.lines]
+    assert len(found) == 3
+    assert all(gone(pid) for pid in found)
+
+
+def test_processor_time_has_a_limit(tmp_path: Path, ear: Ear) -> None:
+    outcome = run(tmp_path, ear, "while :; do :; done", Limits(cpu_s=0.4, wall_s=100))
+    assert outcome.stopped == "cpu"
+    assert outcome.cpu_s > 0.4
+    assert outcome.wall_s < 60
+
+
+def test_wall_time_has_a_limit(tmp_path: Path, ear: Ear) -> None:
+    outcome = run(tmp_path, ear, "exec sleep 100", Limits(cpu_s=100, wall_s=0.3))
+    assert (outcome.stopped, outcome.signal) == ("wall", signal.SIGTERM)
+
+
+def test_what_can_not_start_says_why(tmp_path: Path, ear: Ear) -> None:
+    script = tmp_path / "no-interpreter"
+    script.write_text("echo never")
+    script.chmod(0o755)
+    with pytest.raises(CanNotStart, match="can not be started: Exec format error"):
+        Payload([str(script)], tmp_path, {}, (tmp_path / "out", tmp_path / "err"), ear)
+
+
+def test_a_payload_and_its_children_die_with_a_killed_pilot(tmp_path: Path) -> None:
+    program = (
+        "import sys, time\nfrom pathlib import Path\nfrom pilot.payload import Payload\n"
+        "say = lambda stream, text: print(text, flush=True)\n"
+        "script = 'echo $$; sleep 300 & echo $!; wait'\n"
+        f"here = Path({str(tmp_path)!r})\n"
+        "Payload(['/bin/sh', '-c', script], here, {'PATH': '/usr/bin:/bin'}, (here / 'out', here / 'err'), say)\n"
+        "time.sleep(60)\n"
+    )
+    pilot = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert pilot.stdout is not None
+    found = [int(pilot.stdout.readline()) for _ in range(2)]
+    assert all(alive(pid) for pid in found)
+    pilot.kill()
+    pilot.wait()
+    pilot.stdout.close()
+    assert all(gone(pid) for pid in found)
+
+
+def test_a_flood_of_lines_is_all_in_the_file(tmp_path: Path, ear: Ear) -> None:
+    assert run(tmp_path, ear, "seq 200000").exit_code == 0
+    assert (tmp_path / "out").read_text().splitlines()[-1] == "200000"
+    assert len(ear.lines) == 200_000

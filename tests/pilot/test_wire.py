@@ -1,0 +1,202 @@
+"""wire: what the pilot says arrives once it can, in order, with the same id; what it asks is asked until it is answered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from deploy.certificates import ensure
+from pilot.wire.amqp import LoginRefused
+from pilot.wire.envelope import Refused
+from pilot.wire.lines import Lines, Stream
+from pilot.wire.link import Link, Unreachable
+from pilot.wire.login import login
+from pilot.wire.outbox import Outbox
+from pilot.wire.spool import Spool
+from tests.pilot.counterpart import Cable, Services
+
+Make = Callable[..., Link]
+LISTEN = {"pilot_id": "p1", "after": 0, "wait_s": 300}
+
+
+def through(url: str, cable: Cable) -> str:
+    """The URL with the cable's end as its port."""
+    return re.sub(r":\d+/", f":{cable.port}/", url)
+
+
+@pytest.fixture
+def make(vhost: Any, tmp_path: Path) -> Iterator[Make]:
+    made: list[Link] = []
+
+    def link(url: str = vhost.pilot_url, ca_file: str = vhost.ca_file) -> Link:
+        outbox = Outbox("/pilot/p1", "p1", Spool(tmp_path / f"spool-{len(made)}"), Lines())
+        made.append(Link(login(url, ca_file=ca_file), outbox, lambda _text: None))
+        return made[-1]
+
+    yield link
+    for each in made:
+        each.close()
+
+
+def report(number: int) -> dict[str, Any]:
+    return {"pilot_id": "p1", "site": "LCG.Test.org", "phase": "asking", "number": number}
+
+
+def test_events_arrive_in_order_and_the_spool_is_empty_when_they_are_confirmed(make: Make, services: Services) -> None:
+    link = make()
+    link.start(20)
+    for number in range(1, 51):
+        link.record("pilot.reported.v1", report(number))
+    assert link.settle(20)
+    assert len(link.outbox.spool) == 0
+    services.until(lambda: len(services.of("pilot.reported.v1")) == 50)
+    assert [data["number"] for data in services.of("pilot.reported.v1")] == list(range(1, 51))
+    assert set(services.senders) == {"pilot"}
+
+
+def test_what_is_said_while_the_broker_is_away_arrives_when_it_is_back(
+    make: Make, services: Services, vhost: Any, cable: Cable
+) -> None:
+    link = make(through(vhost.pilot_url, cable))
+    link.start(20)
+    link.record("pilot.reported.v1", report(1))
+    assert link.settle(20)
+    cable.cut()
+    for number in range(2, 12):
+        link.record("pilot.reported.v1", report(number))
+        link.line(Stream(None, None, "pilot"), f"line {number}")
+    assert not link.settle(0.2)
+    cable.mend()
+    assert link.settle(40)
+    services.until(lambda: len(services.of("pilot.reported.v1")) == 11)
+    assert [data["number"] for data in services.of("pilot.reported.v1")] == list(range(1, 12))
+    texts = [line["text"] for data in services.of("log.written.v1") for line in data["lines"]]
+    assert texts == [f"line {number}" for number in range(2, 12)]
+
+
+def test_cuts_at_any_moment_lose_nothing_and_change_no_order(make: Make, services: Services, vhost: Any, cable: Cable) -> None:
+    link = make(through(vhost.pilot_url, cable))
+    link.start(20)
+    for number in range(1, 301):
+        link.record("pilot.reported.v1", report(number))
+        if number % 100 == 0:
+            services.until(lambda: len(services.of("pilot.reported.v1")) > number - 60, 40)  # noqa: B023
+            cable.cut()
+            cable.mend()
+    assert link.settle(60)
+    services.until(lambda: len(services.of("pilot.reported.v1")) == 300)
+    assert [data["number"] for data in services.of("pilot.reported.v1")] == list(range(1, 301))
+    assert cable.connections == 4
+
+
+def test_an_event_that_no_queue_takes_is_kept_until_one_does(make: Make, vhost: Any) -> None:
+    for binding in vhost.call("GET", f"exchanges/{vhost.name}/ingress/bindings/source"):
+        vhost.call("DELETE", f"queues/{vhost.name}/{binding['destination']}")
+    link = make()
+    link.start(20)
+    link.record("pilot.reported.v1", report(1))
+    assert not link.settle(1)
+    services = Services(vhost.service_url, vhost.ca_file)
+    assert link.settle(20)
+    services.until(lambda: services.of("pilot.reported.v1"))
+    services.close()
+
+
+def test_several_requests_are_outstanding_at_once_and_each_gets_its_own_answer(make: Make, services: Services) -> None:
+    link = make()
+    link.start(20)
+    listen = link.ask("pilot.listen.v1", LISTEN, 330)
+    services.answers["sandbox.grant.v1"] = lambda request: {
+        "url": f"https://store/{request['data']['digest']}",
+        "digest": request["data"]["digest"],
+        "expires_at": "2099-01-01T00:00:00.000Z",
+    }
+    digests = [f"{number:064x}" for number in range(20)]
+    grants = [
+        link.ask("sandbox.grant.v1", {"operation": "get", "digest": digest, "job_id": 1, "which": "input"}, 30)
+        for digest in digests
+    ]
+    assert [grant.result(20)["digest"] for grant in grants] == digests
+    assert not listen.done()
+    services.until(lambda: services.parked)
+    services.release("pilot.listen.v1", {"orders": []})
+    assert listen.result(20) == {"orders": []}
+
+
+def test_a_parked_request_is_asked_again_over_the_next_connection(
+    make: Make, services: Services, vhost: Any, cable: Cable
+) -> None:
+    link = make(through(vhost.pilot_url, cable))
+    link.start(20)
+    answer = link.ask("pilot.listen.v1", LISTEN, 330)
+    services.until(lambda: len(services.parked) == 1)
+    cable.cut()
+    cable.mend()
+    services.until(lambda: len(services.parked) == 2, 40)
+    assert services.parked[0][0]["id"] == services.parked[1][0]["id"]
+    services.release("pilot.listen.v1", {"orders": [{"number": 1, "order": "drain"}]})
+    assert answer.result(20)["orders"][0]["order"] == "drain"
+
+
+def test_a_request_that_is_not_answered_in_time_is_asked_again(make: Make, services: Services) -> None:
+    link = make()
+    link.start(20)
+    answer = link.ask("pilot.listen.v1", LISTEN, 0.5)
+    services.until(lambda: len(services.parked) >= 2)
+    answer.cancel()
+
+
+def test_no_is_an_answer_with_a_reason(make: Make, services: Services) -> None:
+    link = make()
+    link.start(20)
+    services.answers["pilot.listen.v1"] = lambda _: {"refuse": {"code": "denied", "reason": "this pilot is not known"}}
+    with pytest.raises(Refused, match="this pilot is not known"):
+        link.ask("pilot.listen.v1", LISTEN, 30).result(20)
+
+
+def test_an_answer_that_is_not_what_was_promised_is_refused(make: Make, services: Services) -> None:
+    link = make()
+    link.start(20)
+    services.answers["pilot.listen.v1"] = lambda _: {"orders": "none"}
+    with pytest.raises(Refused, match="is not understood"):
+        link.ask("pilot.listen.v1", LISTEN, 30).result(20)
+
+
+def test_a_line_arrives_within_half_a_second(make: Make, services: Services) -> None:
+    link = make()
+    link.start(20)
+    assert link.settle(20)
+    link.line(Stream(7, 1, "std.out"), "now")
+    (data,) = services.until(lambda: services.of("log.written.v1", job_id=7), 0.5)
+    assert (data["lines"][0]["text"], data["first_number"], data["stream"]) == ("now", 1, "std.out")
+
+
+def test_a_wrong_password_is_refused_at_once_in_one_sentence(make: Make, vhost: Any) -> None:
+    where = urlsplit(vhost.pilot_url)
+    link = make(vhost.pilot_url.replace(str(where.password), "wrong"))
+    with pytest.raises(LoginRefused, match="the broker refuses the login 'pilot'"):
+        link.start(20)
+
+
+def test_a_virtual_host_that_is_not_ours_is_refused(make: Make, vhost: Any) -> None:
+    link = make(vhost.pilot_url.replace(vhost.name, "nowhere"))
+    with pytest.raises(LoginRefused, match=r"the broker refuses the login 'pilot'.*nowhere"):
+        link.start(20)
+
+
+def test_a_broker_that_another_authority_vouches_for_gets_no_password(make: Make, tmp_path: Path) -> None:
+    link = make(ca_file=str(ensure(tmp_path / "other").authority))
+    with pytest.raises(Unreachable, match="certificate verify failed"):
+        link.start(2)
+
+
+def test_a_broker_that_is_not_there_is_one_sentence(make: Make, vhost: Any, cable: Cable) -> None:
+    port = cable.port
+    cable.close()
+    with pytest.raises(Unreachable, match=f"127.0.0.1:{port} can not be reached: .*refused"):
+        make(re.sub(r":\d+/", f":{port}/", vhost.pilot_url)).start(2)
