@@ -18,6 +18,7 @@ _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TYPE = re.compile(r"[a-z][a-z0-9_]{0,40}\.[a-z][a-z0-9_]{0,40}\.v[1-9][0-9]{0,2}(\.reply)?")
 _SOURCE = re.compile(r"/[a-z][a-z0-9_-]{0,63}(/[A-Za-z0-9._-]{1,100}){0,2}")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _DEEPEST = 32
 
 
@@ -135,18 +136,22 @@ def _decode(raw: bytes) -> dict[str, Any]:
     if deep > _DEEPEST:
         raise Invalid(f"event: nested deeper than {_DEEPEST}")
     if b"\\u0000" in raw or b"\\ud" in raw.lower():
-        _no_unstorable(raw)
+        _no_unstorable(body)
     if not isinstance(body, dict):
         raise Invalid("event: not a JSON object")
     return body
 
 
-def _no_unstorable(raw: bytes) -> None:
+def _no_unstorable(value: Any) -> None:
     # NUL and lone surrogates are JSON, and Postgres can keep neither
-    text = json.loads(raw)
-    flat = json.dumps(text, ensure_ascii=False)
-    if "\\u0000" in flat or any("\ud800" <= letter <= "\udfff" for letter in flat):
+    if isinstance(value, str) and _UNSTORABLE.search(value):
         raise Invalid("event: holds a NUL or half a surrogate pair")
+    if isinstance(value, (dict, list)):
+        for item in value:
+            _no_unstorable(item)
+    if isinstance(value, dict):
+        for item in value.values():
+            _no_unstorable(item)
 
 
 def _depth(value: Any) -> int:

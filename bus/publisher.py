@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import ssl
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +65,7 @@ class Publisher:
             self._parameters.ssl_options = pika.SSLOptions(context, self._parameters.host)
         self._parameters.heartbeat = HEARTBEAT_S
         self._parameters.blocked_connection_timeout = 60
+        self._lock = threading.Lock()
         self._connection: Any = None
         self._channel: Any = None
         self._sent: dict[int, tuple[_Batch, int]] = {}
@@ -83,23 +84,30 @@ class Publisher:
     def stop(self) -> None:
         """The connection is closed and the thread over; what was on the way has failed."""
         self._stopping.set()
-        if self._connection is not None and self._ready.is_set():
-            self._connection.ioloop.add_callback_threadsafe(self._close)
+        self._soon(self._close)
         self._thread.join(timeout=10)
+
+    def _soon(self, call: Callable[[], None]) -> bool:
+        """The call will be made by the connection's own thread; False when there is no connection."""
+        with self._lock:
+            if self._connection is None:
+                return False
+            self._connection.ioloop.add_callback_threadsafe(call)
+            return True
 
     def _close(self) -> None:
         if self._connection.is_open:
             self._connection.close()
+        else:
+            self._connection.ioloop.stop()
 
     def publish(self, messages: Sequence[Message]) -> Future[Outcome]:
         """All on their way; the future is done when every one is confirmed, and fails with Unavailable without a broker."""
         batch = _Batch(messages)
         if not messages:
             batch.future.set_result(Outcome(frozenset(), frozenset()))
-        elif not self._ready.wait(timeout=10) or self._stopping.is_set():
+        elif not self._ready.wait(timeout=10) or not self._soon(functools.partial(self._send, batch)):
             batch.future.set_exception(Unavailable("no connection to the broker"))
-        else:
-            self._connection.ioloop.add_callback_threadsafe(functools.partial(self._send, batch))
         return batch.future
 
     def _send(self, batch: _Batch) -> None:
@@ -155,6 +163,9 @@ class Publisher:
             attempt = 0 if self._ready.is_set() else attempt + 1
             self._ready.clear()
             self._fail()
+            with self._lock:
+                self._connection.ioloop.close()  # its sockets, which pika leaves open
+                self._connection = None
             self._stopping.wait(back_off(attempt))
 
     def _on_channel(self, channel: Any) -> None:
@@ -166,7 +177,7 @@ class Publisher:
     def _on_lost(self, connection: Any, problem: Any) -> None:
         if not self._stopping.is_set():
             log.warning("publisher.disconnected", reason=str(problem))
-        connection.ioloop.stop()
+        connection.ioloop.call_later(0.01, connection.ioloop.stop)  # pika closes the socket in a later turn
 
     def _fail(self) -> None:
         lost = {id(batch): batch for batch, _ in self._sent.values()}

@@ -13,7 +13,7 @@ import stat
 import tarfile
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
@@ -58,13 +58,16 @@ def pack(files: Sequence[Path], archive: Path) -> Packed:
         if given.setdefault(path.name, path) != path:
             raise Invalid(f"{given[path.name]} and {path} would both be called {path.name} in the sandbox")
     named = dict(found for name, path in given.items() for found in _files(name, path))
-    with archive.open("wb") as file:
+    with (
+        archive.open("wb") as file,
         # the name "" and time 0 go into the header: otherwise no two archives would be equal
-        with gzip.GzipFile("", "wb", 6, file, mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
-            for name in sorted(named):
-                _add(tar, name, named[name])
-    with archive.open("rb") as file:
-        return Packed(archive, hashlib.file_digest(file, "sha256").hexdigest(), file.tell())
+        gzip.GzipFile("", "wb", 6, file, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as tar,
+    ):
+        for name in sorted(named):
+            _add(tar, name, named[name])
+    with archive.open("rb") as packed:
+        return Packed(archive, hashlib.file_digest(packed, "sha256").hexdigest(), packed.tell())
 
 
 def _files(name: str, path: Path) -> Iterator[tuple[str, Path]]:
@@ -107,10 +110,12 @@ class _Tape(gzip.GzipFile):
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Only forwards: an archive that leads back may never end."""
-        if whence != 0 or offset < self.tell():
+        here = super().seek(0, os.SEEK_CUR)
+        there = offset + (here if whence == os.SEEK_CUR else 0)
+        if there < here:
             raise SandboxError("its members lead backwards")
-        self._stop_beyond(offset)
-        return super().seek(offset)
+        self._stop_beyond(there)
+        return super().seek(there)
 
     def _stop_beyond(self, offset: int) -> None:
         if offset > self.limit_bytes + _HEADERS_LIMIT_BYTES:
@@ -147,7 +152,7 @@ def _extract(tar: tarfile.TarFile, root: Path, room_bytes: int) -> Iterator[Path
         if content is None:
             raise SandboxError(f"{member.name!r} is neither a file nor a folder")
         room_bytes -= member.size
-        if room_bytes < 0:
+        if room_bytes < 0 or member.size < 0:
             raise SandboxError("its files are larger than what may be unpacked")
         _write(content, path, member.mode)
         yield path
@@ -245,22 +250,13 @@ class _NotYet(Exception):
 def _ask(
     method: str, url: str, ca_file: str | Path, *, headers: Mapping[str, str], data: object = None
 ) -> Iterator[requests.Response]:
-    answer = requests.request(
-        method,
-        url,
-        headers=headers,
-        data=data,  # type: ignore[arg-type]
-        verify=str(ca_file) or True,
-        auth=lambda asked: asked,  # or a .netrc would add a password, and break the signature
-        timeout=_TIMEOUTS_S,
-        stream=True,
-        allow_redirects=False,  # an address is signed for one place
-    )
+    # a .netrc would add a password, and break the signature; and an address is signed for one place
+    own = {"auth": lambda asked: asked, "allow_redirects": False, "verify": str(ca_file) or True}
+    answer = requests.request(method, url, headers=headers, data=data, stream=True, timeout=_TIMEOUTS_S, **own)  # type: ignore[arg-type]
     with answer:
-        if answer.status_code >= 500 and answer.status_code != 507:
-            raise _NotYet(_reason(answer))
         if answer.status_code >= 300:
-            raise SandboxError(_reason(answer))
+            passing = answer.status_code >= 500 and answer.status_code != 507
+            raise (_NotYet if passing else SandboxError)(_reason(answer))
         yield answer
 
 
@@ -270,9 +266,9 @@ def _again_and_again(once: Callable[[], None], url: str) -> None:
     for tried in range(1, _TRIES + 1):
         try:
             return once()
-        except requests.exceptions.SSLError:
-            raise SandboxError(f"the sandbox store at {place} does not show a certificate that is trusted here") from None
-        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as broken:
+            if "CERTIFICATE_VERIFY_FAILED" in str(broken):
+                raise SandboxError(f"the sandbox store at {place} shows a certificate that is not trusted here") from None
             problem = f"the sandbox store at {place} can not be reached, or broke off"
         except _NotYet as answered:
             problem = str(answered)

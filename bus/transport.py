@@ -81,6 +81,7 @@ class Transport:
         self._beat_at = 0.0
         self._connection: Any = None
         self._channel: Any = None
+        self._socket: Any = None
 
     def connect(self) -> Transport:
         """Connected; raises Unavailable, naming host and port, when the broker can not be reached."""
@@ -91,6 +92,7 @@ class Transport:
         try:
             self._connection = kombu.Connection(self._url, **kwargs)
             self._connection.connect()
+            self._socket = getattr(getattr(self._connection.connection, "transport", None), "sock", None)
             self._open_channel()
         except amqp.exceptions.AccessRefused as problem:
             raise Unavailable(f"the broker at {where.hostname}:{where.port} refuses the account {self.account}") from problem
@@ -115,6 +117,9 @@ class Transport:
             except LOST:
                 self._connection.collapse()
             self._connection = None
+        if self._socket is not None:
+            self._socket.close()  # py-amqp leaves it open when the other end is gone
+            self._socket = None
 
     def declare(self, topology: Topology) -> None:
         """Every exchange, queue and binding is there. Repeating it changes nothing.

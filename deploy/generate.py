@@ -1,4 +1,4 @@
-"""Write what follows from the schemas and handlers: schemas/types.py and schemas/asyncapi.json. With --check, only say what is stale."""
+"""Write what follows from schemas and handlers: schemas/types.py and schemas/asyncapi.json."""
 
 from __future__ import annotations
 
@@ -208,6 +208,7 @@ def _channel(name: str, schema: Mapping[str, Any], exchange: str, made: Topology
     account = {"account": {"description": "The sender's own account."}}
     heard = {f"{name}.*", f"*.{name}.*", "#"}
     queues = [b.queue for b in made.bindings if b.exchange == exchange and b.routing_key in heard]
+    binding = {"name": exchange, "type": made.exchanges[exchange], "durable": True, "autoDelete": False, "vhost": "/"}
     facts: Json = {"exchange": exchange, "queues": queues, "trusted": trusted}
     if exchange == INGRESS:
         facts["gate"] = {"queue": GATE, "says_again_on": EVENTS}
@@ -216,14 +217,9 @@ def _channel(name: str, schema: Mapping[str, Any], exchange: str, made: Topology
         "title": schema["title"],
         "messages": {name: {"$ref": f"#/components/messages/{name}"}},
         "parameters": {**({} if trusted else account), "subject": {"description": subject}},
-        "bindings": {"amqp": _exchange_binding(exchange, made.exchanges[exchange])},
+        "bindings": {"amqp": {"is": "routingKey", "exchange": binding, "bindingVersion": "0.3.0"}},
         "x-rabbitmq": facts,
     }
-
-
-def _exchange_binding(name: str, kind: str) -> Json:
-    exchange = {"name": name, "type": kind, "durable": True, "autoDelete": False, "vhost": "/"}
-    return {"is": "routingKey", "exchange": exchange, "bindingVersion": "0.3.0"}
 
 
 def _reply_channel(name: str, schema: Mapping[str, Any]) -> Json:
@@ -249,7 +245,7 @@ def _operations(words: Words, found: Sequence[Handler]) -> Iterator[tuple[str, J
         if exchange_of(words[name]) == INGRESS:
             yield f"{GATE}.takes.{name}", _operation("receive", INGRESS, name, "Check what an outsider says.")
             yield f"{GATE}.says.{name}", _operation("send", EVENTS, name, "Say again what is right.")
-        for author in set(SERVICES).intersection(words[name]["x-emitted-by"]):
+        for author in sorted(set(SERVICES).intersection(words[name]["x-emitted-by"])):
             yield f"{author}.says.{name}", _operation("send", EVENTS, name, words[name]["title"])
 
 
@@ -279,9 +275,7 @@ def generated() -> dict[Path, str]:
 
 def stale() -> list[Path]:
     """The generated files that are missing or are not what they would be now."""
-    return [
-        path for path, text in generated().items() if not path.is_file() or path.read_text(encoding="utf-8") != text
-    ]
+    return [path for path, text in generated().items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

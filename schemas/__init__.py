@@ -9,7 +9,7 @@ import json
 import math
 import re
 from datetime import datetime
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ class Invalid(ValueError):
     """The body is not what its schema promises: one sentence that names the place."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def catalogue(*homes: Traversable) -> dict[str, dict[str, Any]]:
     """Every schema under the homes (folders with events/, requests/, replies/), the house's own when none is given.
 

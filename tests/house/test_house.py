@@ -26,8 +26,8 @@ def test_every_statement_prepares_and_is_used(found: dict[str, Handler], db: psy
         for number, text in enumerate(handler.sql.values()):
             for position, name in enumerate(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)), 1):
                 text = text.replace(f"%({name})s", f"${position}")  # noqa: PLW2901
-            db.execute(f"PREPARE p{number} AS {text}")  # type: ignore[arg-type]
-        db.execute("DEALLOCATE ALL")
+            db.execute(f"PREPARE p{number} AS {text}")
+            db.execute(f"DEALLOCATE p{number}")
 
 
 def test_every_handler_has_a_test(found: dict[str, Handler]) -> None:

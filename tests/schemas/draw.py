@@ -14,9 +14,7 @@ DEEPEST = 3
 _STORABLE = st.characters(codec="utf-8", exclude_characters="\0")
 _WHOLE = st.integers(-(2**63), 2**63 - 1)
 _NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
-_SCALARS: st.SearchStrategy[Any] = st.one_of(
-    st.none(), st.booleans(), _WHOLE, _NUMBERS, st.text(_STORABLE, max_size=20)
-)
+_SCALARS: st.SearchStrategy[Any] = st.one_of(st.none(), st.booleans(), _WHOLE, _NUMBERS, st.text(_STORABLE, max_size=20))
 
 
 def body(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
@@ -30,6 +28,25 @@ def body(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
 def anything() -> st.SearchStrategy[Any]:
     """Any JSON that can be stored."""
     return st.recursive(_SCALARS, _containers, max_leaves=2**DEEPEST)
+
+
+def spoil(data: st.DataObject, value: Any) -> Any:
+    """The value with one thing in it left out, replaced or added; what only `check` refuses has tests of its own."""
+    if isinstance(value, dict) and value and data.draw(st.integers(0, 3)):
+        name = data.draw(st.sampled_from(sorted(value)))
+        change = data.draw(st.sampled_from(["drop", "add", "deeper", "deeper", "deeper"]))
+        if change == "drop":
+            return {key: inner for key, inner in value.items() if key != name}
+        if change == "add":
+            return value | {"colour": "green"}
+        return value | {name: spoil(data, value[name])}
+    if isinstance(value, list) and value and data.draw(st.integers(0, 3)):
+        return [*value[:-1], spoil(data, value[-1])]
+    if isinstance(value, str) and data.draw(st.booleans()):
+        return value + data.draw(st.sampled_from(["", ".", "/", "é", "x" * 5000, "Z"]))
+    if isinstance(value, int) and not isinstance(value, bool) and data.draw(st.booleans()):
+        return data.draw(st.sampled_from([-value - 1, 0, value + 2**53, 2**70, value + 0.5]))
+    return data.draw(anything().filter(lambda drawn: not (isinstance(drawn, float) and drawn.is_integer())))
 
 
 def _containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -48,9 +65,7 @@ def _object(schema: Mapping[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
         return drawn
     room = min(LONGEST, schema.get("maxProperties", LONGEST) - len(known))
     values = body(others) if isinstance(others, dict) else anything()
-    more = st.dictionaries(
-        st.text(_STORABLE, max_size=20).filter(lambda name: name not in known), values, max_size=room
-    )
+    more = st.dictionaries(st.text(_STORABLE, max_size=20).filter(lambda name: name not in known), values, max_size=room)
     free = st.builds(lambda one, two: {**two, **one}, drawn, more)
     return _examples(schema) | free if schema.get("examples") else free
 
@@ -88,7 +103,7 @@ def _integer(schema: Mapping[str, Any]) -> st.SearchStrategy[int]:
 
 def _number(schema: Mapping[str, Any]) -> st.SearchStrategy[float]:
     least, most = schema.get("minimum"), schema.get("maximum")
-    return st.floats(least, most, allow_nan=False, allow_infinity=False)
+    return st.floats(least, most, allow_nan=False, allow_infinity=False) | st.integers(least, most)
 
 
 def _boolean(_: Mapping[str, Any]) -> st.SearchStrategy[bool]:

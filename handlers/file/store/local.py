@@ -7,6 +7,7 @@ import contextlib
 import errno
 import hashlib
 import hmac
+import logging
 import os
 import socket
 import tempfile
@@ -103,7 +104,7 @@ class LocalStore:
     def app(self) -> Starlette:
         """What answers /sandbox/<digest>; every refusal is JSON with one sentence."""
         routes = [Route("/sandbox/{digest}", self._answer, methods=["GET", "PUT"])]
-        return Starlette(routes=routes, exception_handlers={HTTPException: _refuse})
+        return Starlette(routes=routes, exception_handlers={HTTPException: _refuse, Exception: _refuse})
 
     async def _answer(self, request: Request) -> Response:
         digest = self._admit(request)
@@ -114,6 +115,8 @@ class LocalStore:
             return FileResponse(self._directory / digest, media_type="application/gzip", stat_result=state)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read more
+        except asyncio.CancelledError:
+            raise HTTPException(503, "the sandbox store stops; try again") from None  # the task ends with it
         except TimeoutError:
             raise HTTPException(408, f"nothing came for {_STALLED_S} s") from None
         except FileNotFoundError:
@@ -212,7 +215,10 @@ async def _write(request: Request, file: BinaryIO, digest: str, size: int) -> No
 
 
 def _refuse(request: Request, problem: Exception) -> Response:
-    status, reason = (problem.status_code, problem.detail) if isinstance(problem, HTTPException) else (500, "")
+    if not isinstance(problem, HTTPException):
+        log.error("sandbox.failed", method=request.method, exc_info=problem)
+        return JSONResponse({"reason": "the sandbox store failed"}, 500)
+    status, reason = problem.status_code, problem.detail
     # never the address: its signature lets in whoever reads it
     log.warning("sandbox.refused", method=request.method, status=status, reason=reason)
     return JSONResponse({"reason": reason}, status)
@@ -231,6 +237,15 @@ class Server(uvicorn.Server):
         with self._listening:
             super().run([self._listening, *(sockets or ())])
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """No request is under way; uvicorn only cancels those that take too long, and leaves their connections open."""
+        await super().shutdown(sockets)
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=1)
+        for connection in self.server_state.connections:
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Signals stay the process's own."""
@@ -244,13 +259,18 @@ def serve(app: ASGIApp, bind_host: str, bind_port: int, cert: str | Path, key: s
         ssl_certfile=str(cert),
         ssl_keyfile=str(key),
         log_config=None,
+        log_level=logging.CRITICAL,  # this module tells what happened, in JSON
         access_log=False,
+        loop="asyncio",  # not "auto": what else is installed shall not decide how this behaves
+        http="h11",
         lifespan="off",
         ws="none",
         server_header=False,
         timeout_graceful_shutdown=3,
     )
     config.load()
+    # whatever else this process does with its logs: a line of access holds an address, and lets in whoever reads it
+    logging.getLogger("uvicorn.access").disabled = True
     host = bind_host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return Server(config, socket.create_server((host, bind_port), family=family))

@@ -38,7 +38,10 @@ class S3Store:
             read_timeout=15,
         )
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-        self._client = boto3.client("s3", endpoint_url=endpoint or None, region_name=region, config=config)
+        session = boto3.Session()
+        if session.get_credentials() is None:
+            raise Invalid("the S3 sandbox store has no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        self._client = session.client("s3", endpoint_url=endpoint or None, region_name=region, config=config)
         self._bucket, self._limit_bytes = bucket, limit_bytes
 
     def grant(self, operation: str, digest: str, size_bytes: int | None, seconds: int) -> Grant:
@@ -74,11 +77,11 @@ class S3Store:
         self._client.close()
 
     def _call(self, operation: str, digest: str) -> Any:
-        from botocore.exceptions import ClientError, HTTPClientError
+        from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's own
 
         try:
             return getattr(self._client, operation)(Bucket=self._bucket, Key=_PREFIX + digest)
-        except HTTPClientError as problem:
+        except (ConnectionError, HTTPClientError) as problem:
             raise Later("the S3 service of the sandboxes can not be reached") from problem
         except ClientError as problem:
             status = problem.response["ResponseMetadata"]["HTTPStatusCode"]

@@ -11,7 +11,14 @@ from tests.handlers.people import event, matched
 
 HANDLER = "file.grant"
 DIGEST = "ab" * 32
-JOB = {"job_id": 1, "owner": "ada", "pilot_id": "p1", "attempt": 1, "output_digest": None, "description": {"InputSandbox": [f"SB:{DIGEST}"]}}
+JOB = {
+    "job_id": 1,
+    "owner": "ada",
+    "pilot_id": "p1",
+    "attempt": 1,
+    "output_digest": None,
+    "description": {"InputSandbox": [f"SB:{DIGEST}"]},
+}
 
 
 @pytest.mark.parametrize(
