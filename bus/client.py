@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from bus.apply import Words
 from bus.errors import Invalid, Refused, Unavailable, Unroutable
@@ -29,7 +29,7 @@ class Client:
         self._subscription = ""
         self._backlog: list[Delivery] = []
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         self._transport.connect()
         self._transport.consume(REPLY_TO, no_ack=True)
         return self
@@ -95,9 +95,7 @@ class Client:
         key = f"{self.account}.{event.type}.{event.subject}"
         body = event.to_json()
         try:
-            self._transport.publish(
-                exchange, key, body, mandatory=True, message_id=event.id, type=event.type, **properties
-            )
+            self._transport.publish(exchange, key, body, mandatory=True, message_id=event.id, type=event.type, **properties)
         except Unroutable as problem:
             raise Unroutable(f"nobody on this bus takes {event.type}; is the service for it running?") from problem
         except LOST as problem:

@@ -16,9 +16,9 @@ from bus.apply import Applied, Stored, Words, apply
 from bus.discover import Handler
 from bus.errors import Invalid, Later, Unavailable
 from bus.event import Event
+from bus.gate import Denied, Gate
 from bus.parking import park, quarantine
 from bus.postgres import Direct, connect
-from bus.gate import Denied, Gate
 from bus.topology import PREFETCH, REQUESTS, TELEMETRY, Topology
 from bus.transport import LOST, Delivery, Transport, back_off
 from schemas import exchange_of
@@ -173,8 +173,8 @@ class HandlerLoop(Loop):
 
     def give_up(self, delivery: Delivery, event: Event) -> None:
         """A bug on something that is not of record: the asker is told, the bytes are parked, and it is over."""
-        log.exception("event.failed", handler=self.name, type=event.type, id=event.id)
         detail = traceback.format_exc()
+        log.error("event.failed", handler=self.name, type=event.type, id=event.id, problem=detail)
         self.hold(lambda: park(self.database, delivery, detail))
         reason = f"{self.name} failed on this request; its operators find it by id {event.id}"
         reply(self.transport, delivery, event.refuse("unavailable", reason).signed(self._handler.source))
@@ -204,9 +204,7 @@ class HandlerLoop(Loop):
             for one in received:
                 self._act(one)
             return
-        applied, stored = apply(
-            self._handler, [event for _, event in received], self.database, self.words, once=self._guarded
-        )
+        applied, stored = apply(self._handler, [event for _, event in received], self.database, self.words, once=self._guarded)
         self.send(stored)
         self._reply(received, applied)
 

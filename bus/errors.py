@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from schemas import Invalid as Invalid
+from schemas import Invalid
+
+__all__ = ["Conflict", "Invalid", "Later", "Mismatch", "Refused", "Unavailable", "Unroutable"]
 
 
 class Later(Exception):

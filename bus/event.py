@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from schemas import Invalid
+from schemas import Invalid, is_moment
 
 LARGEST_BODY_BYTES = 65536
+LARGEST_PAGE_BYTES = 56_000
 CONTENT_TYPE = "application/cloudevents+json"
 REFUSED = "request.refused.v1.reply"
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -20,6 +22,16 @@ _TYPE = re.compile(r"[a-z][a-z0-9_]{0,40}\.[a-z][a-z0-9_]{0,40}\.v[1-9][0-9]{0,2
 _SOURCE = re.compile(r"/[a-z][a-z0-9_-]{0,63}(/[A-Za-z0-9._-]{1,100}){0,2}")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _DEEPEST = 32
+
+
+def fitting(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As many of the rows, from the first, as one reply can carry; always at least one, if there is any."""
+    size = 0
+    for number, row in enumerate(rows):
+        size += len(json.dumps(row)) + 1
+        if number and size > LARGEST_PAGE_BYTES:
+            return list(rows[:number])
+    return list(rows)
 
 
 def now() -> str:
@@ -61,7 +73,7 @@ class Event:
 
     def refuse(self, code: str, reason: str) -> Event:
         """The reply that says no: a code (invalid, not_found, denied, conflict, unavailable) and one clear sentence."""
-        return self.answer(REFUSED, self.subject, {"code": code, "reason": reason})
+        return self.answer(REFUSED, self.subject, {"code": code, "reason": reason[:2000]})
 
     def attested(self, account: str) -> Event:
         """The same event with the sender that the broker has verified."""
@@ -86,7 +98,9 @@ class Event:
         attributes = {name: value for name in _ATTRIBUTES if (value := getattr(self, name)) is not None}
         text = json.dumps(_FIXED | attributes | {"data": self.data}, separators=(",", ":"), allow_nan=False)
         if len(text) > LARGEST_BODY_BYTES:
-            raise Invalid(f"event {self.type}: {len(text)} bytes are more than {LARGEST_BODY_BYTES}; send large data as a sandbox")
+            raise Invalid(
+                f"event {self.type}: {len(text)} bytes are more than {LARGEST_BODY_BYTES}; send large data as a sandbox"
+            )
         return text.encode()
 
     @classmethod
@@ -126,13 +140,17 @@ def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _decode(raw: bytes) -> dict[str, Any]:
-    try:
+    try:  # the order of the clauses matters: each is a ValueError
         body = json.loads(raw, parse_constant=_no_constant, object_pairs_hook=_no_doubles)
         deep = _depth(body)
+    except Invalid:
+        raise
     except (UnicodeDecodeError, RecursionError) as problem:
         raise Invalid(f"event: not JSON ({type(problem).__name__})") from problem
     except json.JSONDecodeError as problem:
         raise Invalid(f"event: not JSON: {problem.msg} at character {problem.pos}") from problem
+    except ValueError as problem:
+        raise Invalid(f"event: not JSON that can be kept ({problem})") from problem
     if deep > _DEEPEST:
         raise Invalid(f"event: nested deeper than {_DEEPEST}")
     if b"\\u0000" in raw or b"\\ud" in raw.lower():
@@ -171,12 +189,8 @@ def _depth(value: Any) -> int:
 
 
 def _judge(known: dict[str, str]) -> None:
-    try:
-        moment = datetime.fromisoformat(known["time"])
-    except ValueError as problem:
-        raise Invalid(f"event.time: {known['time']!r} is no RFC 3339 moment") from problem
-    if moment.tzinfo is None:
-        raise Invalid(f"event.time: {known['time']!r} has no time zone")
+    if not is_moment(known["time"]):
+        raise Invalid(f"event.time: {known['time']!r} is no RFC 3339 moment")
     for name, pattern in (("id", _ID), ("type", _TYPE), ("source", _SOURCE), ("subject", _WORD)):
         if not pattern.fullmatch(known[name]):
             raise Invalid(f"event.{name}: {known[name]!r} is not well formed")

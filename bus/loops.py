@@ -208,5 +208,3 @@ def _minute(connection: Any) -> list[Event]:
     if connection.execute(_TICK, (tick,)).fetchone() is None:
         return []
     return [Event("clock.minute.v1", "/pilotbus/bus.clock", minute[:16].replace(":", "-"), {"minute": minute}, id=tick)]
-
-

@@ -98,7 +98,7 @@ class Publisher:
     def _close(self) -> None:
         if self._connection.is_open:
             self._connection.close()
-        else:
+        elif self._connection.is_closed:
             self._connection.ioloop.stop()
 
     def publish(self, messages: Sequence[Message]) -> Future[Outcome]:

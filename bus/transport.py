@@ -66,7 +66,7 @@ class Delivery:
 
 def back_off(attempt: int, cap_s: float = 30.0) -> float:
     """Seconds to wait before try number `attempt` (0, 1, 2 …): exponential with full jitter."""
-    return random.uniform(0, min(cap_s, 0.1 * 2**attempt))  # noqa: S311 - spreads load, hides nothing
+    return random.uniform(0, min(cap_s, 0.1 * 2**attempt))
 
 
 class Transport:
@@ -106,7 +106,7 @@ class Transport:
         if hasattr(self._channel, "events"):
             self._channel.events["basic_return"].add(self._on_return)
 
-    def _on_return(self, problem: Exception, exchange: str, routing_key: str, message: Any) -> None:
+    def _on_return(self, problem: Exception, *_about: object) -> None:
         self._returned.append(problem)
 
     def close(self) -> None:
@@ -129,7 +129,9 @@ class Transport:
         try:
             self._declare(topology)
         except amqp.exceptions.PreconditionFailed as problem:
-            raise Mismatch(f"the broker has it otherwise: {problem.reply_text}; drain that queue, delete it, and start again") from problem
+            raise Mismatch(
+                f"the broker has it otherwise: {problem.reply_text}; drain that queue, delete it, and start again"
+            ) from problem
 
     def _declare(self, topology: Topology) -> None:
         exchanges = {name: kombu.Exchange(name, kind, durable=True) for name, kind in topology.exchanges.items()}
@@ -208,7 +210,9 @@ class Transport:
             properties["user_id"] = self.account
             if confirm:
                 send = functools.partial(self._channel.basic_publish_confirm, timeout=15, confirm_timeout=15)
-        properties = {name: value for name, value in properties.items() if value is not None} | {"delivery_mode": 1 if transient else 2}
+        properties = {name: value for name, value in properties.items() if value is not None} | {
+            "delivery_mode": 1 if transient else 2
+        }
         message = self._channel.prepare_message(
             body, 0, content_type=CONTENT_TYPE, content_encoding="binary", headers={}, properties=properties
         )

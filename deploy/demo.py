@@ -66,9 +66,7 @@ def misspelt(outputs: Path) -> list[str]:
     step(f"submitted the job of the BESIII talk as {job}; its executable is misspelt")
     pilotbus("wait", job, "--timeout", "60", expect=1)
     (found,) = status(job)
-    check(
-        holds=found["state"] == "Failed" and found["site"] == SITES[0], claim=f"job {job} failed at {found.get('site')}"
-    )
+    check(holds=found["state"] == "Failed" and found["site"] == SITES[0], claim=f"job {job} failed at {found.get('site')}")
     check(holds="/bin/lis" in found["application_status"], claim=f"its status says why: {found['application_status']}")
     return [job]
 

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import click
 import typer
 
 from bus.errors import Invalid, Mismatch, Refused, Unavailable, Unroutable
@@ -68,12 +67,9 @@ def guarded(call: Callable[[], Any]) -> int:
         return _say(f"there is no file {problem.filename}", NOT_FOUND)
     except OSError as problem:
         return _say(f"{problem.filename or 'the system'}: {problem.strerror or problem}", UNAVAILABLE)
-    except click.exceptions.Exit as problem:
-        return int(problem.exit_code)
-    except click.ClickException as problem:
-        problem.show(file=sys.stderr)
-        return USAGE
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except SystemExit as problem:
+        return problem.code if isinstance(problem.code, int) else USAGE
+    except KeyboardInterrupt:
         return 130
     return result if isinstance(result, int) else 0
 
@@ -85,7 +81,7 @@ def _say(problem: object, code: int) -> int:
 
 def _invoke(app: typer.Typer, arguments: list[str]) -> int:
     command = typer.main.get_command(app)
-    code = guarded(lambda: command.main(args=arguments, prog_name="pilotbus", standalone_mode=False))
+    code = guarded(lambda: command.main(args=arguments, prog_name="pilotbus"))
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -39,7 +39,5 @@ def migrate(connection: Connection[Any], *houses: Path) -> list[str]:
                 connection.execute("INSERT INTO public.migrations (name, digest) VALUES (%s, %s)", (path.name, digest))
                 done.append(path.name)
             elif known[path.name] != digest:
-                raise Failure(
-                    f"{path.name} was changed after it had been applied; write a new migration instead", CONFLICT
-                )
+                raise Failure(f"{path.name} was changed after it had been applied; write a new migration instead", CONFLICT)
     return done

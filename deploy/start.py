@@ -40,7 +40,7 @@ def found_handlers(settings: Settings, words: Words) -> list[Handler]:
 def sandbox_store(settings: Settings) -> Iterator[LocalStore | S3Store | None]:
     """The store that signs and keeps sandboxes; a local one answers HTTPS while the block lasts."""
     if settings.s3_bucket:
-        yield S3Store(settings.s3_bucket, settings.s3_endpoint or None)
+        yield S3Store(settings.s3_bucket, settings.s3_endpoint or None, int(settings.sandbox_limit_mb) * MEGABYTE)
         return
     if not settings.sandbox_dir:
         log.warning("sandboxes.off", reason="neither PILOTBUS_SANDBOX_DIR nor PILOTBUS_S3_BUCKET is set")
@@ -60,7 +60,7 @@ def sandbox_store(settings: Settings) -> Iterator[LocalStore | S3Store | None]:
 
 
 def run(settings: Settings, told: Callable[[], None] = lambda: None) -> int:
-    """Runs until SIGTERM or SIGINT; `told` is called when everything consumes. The exit code: 0, or 5 without broker or database."""
+    """Runs until SIGTERM or SIGINT, then gives exit code 0; `told` is called when everything consumes."""
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: _stop(stopping))

@@ -28,11 +28,11 @@ def template(dsn: str) -> Iterator[str]:
     """A database with every table and no row."""
     name = f"template_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(dsn, autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')  # type: ignore[arg-type]
+        admin.execute(f'CREATE DATABASE "{name}"')
         with psycopg.connect(make_conninfo(dsn, dbname=name), autocommit=True) as made:
             migrate(made)
         yield name
-        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[arg-type]
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def test_dsn(dsn: str, template: str) -> Iterator[str]:
     """The address of a fresh database."""
     name = f"test_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(dsn, autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')  # type: ignore[arg-type]
+        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         yield make_conninfo(dsn, dbname=name)
-        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[arg-type]
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture

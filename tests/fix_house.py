@@ -56,7 +56,7 @@ class Story:
 
     def sql(self, statement: str, *values: Any) -> Story:
         """Foreign rows are there."""
-        self._db.execute(statement, values)  # type: ignore[arg-type]
+        self._db.execute(statement, values)
         return self
 
     def when(self, *events: Event, once: bool = True) -> Story:
@@ -79,7 +79,7 @@ class Story:
 
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """The rows as they are now."""
-        return self._db.execute(statement, values).fetchall()  # type: ignore[arg-type]
+        return self._db.execute(statement, values).fetchall()
 
 
 @pytest.fixture

@@ -22,14 +22,13 @@ JOBS_FAILED, USAGE, NOT_FOUND, DENIED, UNAVAILABLE, PARTIAL, CONFLICT = 1, 2, 3,
 CODES = {"invalid": USAGE, "not_found": NOT_FOUND, "denied": DENIED, "unavailable": UNAVAILABLE, "conflict": CONFLICT}
 FINAL = ("Done", "Failed", "Killed", "Deleted")
 STACK = "up"
+WIDE = 240  # columns where there is no terminal to fit into
 
 talk = Console(stderr=True, highlight=False)
-data = Console(highlight=False, soft_wrap=True)
+data = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-Ids = Annotated[
-    list[str], typer.Argument(metavar="JOB...", help="Job ids: 17, a range 17-40, or - for standard input.")
-]
+Ids = Annotated[list[str], typer.Argument(metavar="JOB...", help="Job ids: 17, a range 17-40, or - for standard input.")]
 
 
 class Failure(Exception):
@@ -94,9 +93,7 @@ def jobs_of(bus: Client, ids: Sequence[int] | None, **asked: Any) -> list[dict[s
             after = found[-1]["job_id"] if found else 0
     missing = sorted(set(ids or []) - {job["job_id"] for job in found})
     if missing:
-        raise Failure(
-            f"you have no job {', '.join(map(str, missing[:5]))}{' …' if len(missing) > 5 else ''}", NOT_FOUND
-        )
+        raise Failure(f"you have no job {', '.join(map(str, missing[:5]))}{' …' if len(missing) > 5 else ''}", NOT_FOUND)
     return found
 
 
@@ -113,9 +110,7 @@ def print_line(value: Any) -> None:
 
 def safe(text: object) -> str:
     """Text of strangers for a terminal: control characters are shown, not obeyed."""
-    return "".join(
-        letter if letter.isprintable() or letter in "\t" else f"\\x{ord(letter):02x}" for letter in str(text)
-    )
+    return "".join(letter if letter.isprintable() or letter == "\t" else f"\\x{ord(letter):02x}" for letter in str(text))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -125,8 +120,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(safe(cell).replace("[", r"\[") for cell in row))
-    width = None if data.is_terminal else 200
-    data.print(table, width=width)
+    data.print(table)
 
 
 def progress() -> Progress:

@@ -1,4 +1,4 @@
-"""Print the flow of events as a mermaid graph; with --rabbitmq the broker's definitions.json, with --states DIRAC's job machine."""
+"""Print the flow of events as a mermaid graph, or --rabbitmq the broker's definitions.json, or --states DIRAC's job machine."""
 
 from __future__ import annotations
 

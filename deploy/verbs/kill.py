@@ -27,11 +27,7 @@ def run(
             for result in results:
                 if result["job_id"] in ended:
                     state = ended[result["job_id"]]["state"]
-                    over = (
-                        {"outcome": "killed"}
-                        if state == "Killed"
-                        else {"outcome": "refused", "reason": f"it is {state}"}
-                    )
+                    over = {"outcome": "killed"} if state == "Killed" else {"outcome": "refused", "reason": f"it is {state}"}
                     result.update(over)
     refused = [result for result in results if result["outcome"] == "refused"]
     if json:

@@ -69,5 +69,5 @@ class Lines:
         if self._as_json:
             print_line({"attempt": attempt, "stream": stream, "number": number, "at": at, "text": text})
         else:
-            sys.stdout.write(safe(text) + "\n")
+            sys.stdout.write(f"{'[pilot] ' if stream == 'pilot' else ''}{safe(text)}\n")
             sys.stdout.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,18 +18,13 @@ from deploy.verbs.common import STACK
 
 
 def run(
-    flags: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- FLAGS]", help="Such as -- --site LOCAL.laptop.org.")
-    ] = None,
-) -> int:
+    flags: Annotated[list[str] | None, typer.Argument(metavar="[-- FLAGS]", help="Such as -- --site LOCAL.laptop.org.")] = None,
+) -> None:
     """Run one pilot here."""
     kept = stack.RUN_DIRECTORY / STACK / "pilot.env"
     known = stack.read_settings(kept) if kept.exists() and not settings().pilot_amqp_url else {}
     with tempfile.TemporaryDirectory(prefix="pilotbus-") as folder:
         archive = Path(folder) / "pilot.pyz"
         build(archive)
-        import os
-
-        return subprocess.run(
-            [sys.executable, str(archive), *(flags or ())], env=os.environ | known, check=False
-        ).returncode
+        done = subprocess.run([sys.executable, str(archive), *(flags or ())], env=os.environ | known, check=False)
+    raise typer.Exit(done.returncode)

@@ -12,8 +12,6 @@ def run(json: Json = False) -> None:  # noqa: FBT002 - an option of the command 
     if json:
         print_json(found)
     else:
-        print_table(
-            ("Name", "State", "PID", "Port"), ((s["name"], s["state"], s["pid"] or "", s["port"] or "") for s in found)
-        )
+        print_table(("Name", "State", "PID", "Port"), ((s["name"], s["state"], s["pid"] or "", s["port"] or "") for s in found))
     if dead := [server["name"] for server in found if server["state"] == "died"]:
         raise Failure(f"{', '.join(dead)} died; the log is in {local.directory_of(STACK)}", UNAVAILABLE)

@@ -20,14 +20,10 @@ from deploy.verbs.common import client
 
 def run(
     type: Annotated[str, typer.Argument(metavar="TYPE", help="Such as site.described.v1.")],  # noqa: A002 - CloudEvents' word
-    body: Annotated[
-        str, typer.Argument(metavar="[BODY]", help="JSON; - reads JSON or JSON lines from standard input.")
-    ] = "-",
+    body: Annotated[str, typer.Argument(metavar="[BODY]", help="JSON; - reads JSON or JSON lines from standard input.")] = "-",
     file: Annotated[Path | None, typer.Option(help="A file of JSON or JSON lines instead.")] = None,
     subject: Annotated[str, typer.Option(help="The event's subject, where its schema does not name one.")] = "",
-    event_id: Annotated[
-        str, typer.Option("--id", help="The event's own uuid: sending it twice is sending it once.")
-    ] = "",
+    event_id: Annotated[str, typer.Option("--id", help="The event's own uuid: sending it twice is sending it once.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check.")] = False,  # noqa: FBT002
 ) -> None:
     """Publish an event."""

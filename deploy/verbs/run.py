@@ -14,7 +14,7 @@ from deploy.verbs.common import UNAVAILABLE, Failure
 
 def run(
     handlers: Annotated[str, typer.Option(help="Rooms or handlers, with commas; all when not given.")] = "",
-) -> int:
+) -> None:
     """Run the services."""
     from dataclasses import replace
 
@@ -24,7 +24,7 @@ def run(
     found = settings()
     if not found.amqp_url or not found.dsn:
         raise Failure("set PILOTBUS_AMQP_URL and PILOTBUS_DSN, or use `pilotbus up`", UNAVAILABLE)
-    return start.run(replace(found, handlers=handlers or found.handlers), told)
+    raise typer.Exit(start.run(replace(found, handlers=handlers or found.handlers), told))
 
 
 def told() -> None:

@@ -12,9 +12,7 @@ COLUMNS = ("JobID", "State", "MinorStatus", "ApplicationStatus", "Site", "Attemp
 
 
 def run(
-    jobs: Annotated[
-        list[str] | None, typer.Argument(metavar="[JOB]...", help="17, 17-40, or - for standard input.")
-    ] = None,
+    jobs: Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", help="17, 17-40, or - for standard input.")] = None,
     state: Annotated[list[str] | None, typer.Option(help="Only jobs in this state; may be repeated.")] = None,
     json: Json = False,  # noqa: FBT002 - an option of the command line
 ) -> None:
@@ -31,9 +29,7 @@ def run(
     if not found:
         talk.print("no jobs")
     if alone and found:
-        print_table(
-            ("At", "State", "MinorStatus", "ApplicationStatus", "Attempt", "Source"), map(step, found[0]["history"])
-        )
+        print_table(("At", "State", "MinorStatus", "ApplicationStatus", "Attempt", "Source"), map(step, found[0]["history"]))
 
 
 def row(job: dict[str, Any]) -> tuple[object, ...]:

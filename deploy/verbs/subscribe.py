@@ -12,9 +12,7 @@ from deploy.verbs.common import UNAVAILABLE, Failure, client, print_line, talk
 
 
 def run(
-    patterns: Annotated[
-        list[str], typer.Argument(metavar="PATTERN...", help="Topic patterns: * is one word, # any number.")
-    ],
+    patterns: Annotated[list[str], typer.Argument(metavar="PATTERN...", help="Topic patterns: * is one word, # any number.")],
     count: Annotated[int, typer.Option(help="Stop after so many events.")] = 0,
     timeout: Annotated[float, typer.Option(help="Stop after so many seconds; with --count that is a failure.")] = 0.0,
 ) -> None:

@@ -43,7 +43,11 @@ def act(event: Event, db: Db, hands: Hands) -> Iterable[Event]:
     if asked["operation"] == "put":
         if "digest" not in asked or "size_bytes" not in asked:
             return [event.refuse("invalid", "to put a sandbox, name its digest and size_bytes")]
-        return [event.reply(_shown(hands.grant("put", asked["digest"], asked["size_bytes"], VALID_S), asked["digest"]))]
+        try:
+            grant = hands.grant("put", asked["digest"], asked["size_bytes"], VALID_S)
+        except ValueError as problem:
+            return [event.refuse("invalid", str(problem))]
+        return [event.reply(_shown(grant, asked["digest"]))]
     digest, reason = decide(asked, db.one("job", job_id=asked.get("job_id")), event.authid or "")
     if not digest:
         return [event.refuse("not_found", reason)]

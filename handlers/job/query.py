@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from bus import Db, Event
+from bus import Db, Event, fitting
 
 CONSUMES = ("job.query.v1",)
 EMITS = ()
@@ -33,10 +33,10 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
         after=asked.get("after", 0),
         limit=limit + 1,
     )
-    shown = rows[:limit]
+    shown = fitting(rows[:limit])
     past: dict[int, list[dict[str, Any]]] = {row["job_id"]: [] for row in shown}
     if wants_history:
         for step in db.all("history", job_ids=list(past)):
             past[step.pop("job_id")].append(step)
-    jobs = [decide(row, past[row["job_id"]] if wants_history else None) for row in shown]
-    return [event.reply({"jobs": jobs, "more": len(rows) > limit})]
+    jobs = fitting([decide(row, past[row["job_id"]] if wants_history else None) for row in shown])
+    return [event.reply({"jobs": jobs, "more": len(rows) > len(jobs)})]

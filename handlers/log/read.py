@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bus import Db, Event
+from bus import Db, Event, fitting
 
 CONSUMES = ("log.read.v1",)
 EMITS = ()
 
-MOST_LINES, MOST_CHARACTERS = 400, 40_000
+MOST_LINES = 400
 
 
 def decide(rows: Sequence[dict[str, Any]], limit: int) -> tuple[list[dict[str, Any]], bool]:
     """As many lines as a reply can carry, and whether there are more."""
-    shown: list[dict[str, Any]] = []
-    characters = 0
-    for row in rows[:limit]:
-        characters += len(row["text"].encode("unicode_escape")) + 100
-        if shown and characters > MOST_CHARACTERS:
-            break
-        shown.append(row)
+    shown = fitting(rows[:limit])
     return shown, len(rows) > len(shown)
 
 

@@ -42,7 +42,7 @@ def _claim(request: Event, queues: list[dict[str, Any]], db: Db) -> dict[str, An
     resource = request.data["resource"] | {"VirtualOrganization": VO}  # never the node's own word
     for queue_id in decide(resource, queues):
         site = resource["Site"]
-        values = {"at": request.time, "event_id": request.id, "site": site, "within_s": START_WITHIN_S}
+        values = {"event_id": request.id, "site": site, "within_s": START_WITHIN_S}
         if claim := db.one("claim", queue_id=queue_id, **_who(request), **values):
             return claim
         queues[:] = [queue for queue in queues if queue["queue_id"] != queue_id]

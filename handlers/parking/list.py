@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bus import Db, Event
+from bus import Db, Event, fitting
 
 CONSUMES = ("parking.list.v1",)
 EMITS = ()
@@ -13,4 +13,5 @@ EMITS = ()
 def handle(event: Event, db: Db) -> Iterable[Event]:
     limit = event.data.get("limit", 50)
     rows = db.all("parked", after=event.data.get("after", 0), limit=limit + 1)
-    return [event.reply({"parked": [{n: v for n, v in row.items() if v is not None} for row in rows[:limit]], "more": len(rows) > limit})]
+    shown = fitting([{name: value for name, value in row.items() if value is not None} for row in rows[:limit]])
+    return [event.reply({"parked": shown, "more": len(rows) > len(shown)})]

@@ -19,7 +19,7 @@ CREATE TABLE match.claims (
 
 -- The next job of a queue is this pilot's, or no row when there is none: state, claim and start deadline in one step.
 CREATE FUNCTION match.claim(
-    the_queue bigint, the_pilot text, the_request uuid, the_site text, happened_at timestamptz, cause uuid, start_within_s integer
+    the_queue bigint, the_pilot text, the_request uuid, the_site text, cause uuid, start_within_s integer
 ) RETURNS TABLE (job_id bigint, attempt integer, owner text, vo text, description json) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -31,8 +31,8 @@ BEGIN
         RETURN;
     END IF;
     UPDATE job.jobs j SET pilot_id = the_pilot, site = the_site WHERE j.job_id = chosen.job_id;
-    PERFORM job.move(chosen.job_id, chosen.version, 'Matched', 'Assigned', NULL, happened_at, 'match.request', cause);
-    INSERT INTO match.claims VALUES (the_pilot, the_request, chosen.job_id, chosen.attempt, happened_at)
+    PERFORM job.move(chosen.job_id, chosen.version, 'Matched', 'Assigned', NULL, clock_timestamp(), 'match.request', cause);
+    INSERT INTO match.claims VALUES (the_pilot, the_request, chosen.job_id, chosen.attempt, clock_timestamp())
     ON CONFLICT (pilot_id, request_id) DO UPDATE
     SET job_id = excluded.job_id, attempt = excluded.attempt, claimed_at = excluded.claimed_at;
     INSERT INTO bus.timers VALUES (

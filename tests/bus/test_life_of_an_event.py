@@ -29,7 +29,8 @@ PEOPLE = """
 INSERT INTO job.submissions VALUES ('7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01', 'ada', '', 1, %(n)s, now());
 INSERT INTO job.jobs (job_id, submission, owner, owner_group, vo, job_name, job_group, state, minor_status, priority, description,
                       pilot_id, submitted_at, changed_at)
-SELECT n, '7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01', 'ada', 'local_user', 'local', 'n', 'g', 'Running', 'Application', 1, '{}', 'p1', now(), now()
+SELECT n, '7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01', 'ada', 'local_user', 'local', 'n', 'g', 'Running', 'Application', 1, '{}', 'p1',
+       now(), now()
 FROM generate_series(1, %(n)s) n;
 """
 
@@ -74,6 +75,16 @@ def follow(vhost: Vhost, pattern: str) -> Transport:
     return transport
 
 
+def gather(transport: Transport, different: int) -> list[Event]:
+    """Events as they come, until so many different subjects or ids have come."""
+    came: list[Event] = []
+    end = time.monotonic() + 30
+    while len({event.id for event in came}) < different:
+        assert time.monotonic() < end, f"{len(came)} of {different} came"
+        came += [Event.from_json(delivery.body) for delivery in transport.receive(100, 0.2)]
+    return came
+
+
 def all_done(db: psycopg.Connection[Any]) -> bool:
     """Every job is Done, told once in its history, emitted once, and nothing is owed."""
     counted = """SELECT (SELECT count(*) FROM job.jobs WHERE state = 'Done'),
@@ -102,8 +113,7 @@ def test_a_crash_loses_nothing_and_applies_nothing_twice(
     spawn()
 
     until(lambda: all_done(running_jobs))
-    seen: set[str] = set()
-    until(lambda: seen.update(Event.from_json(d.body).subject for d in told.receive(100, 0.2)) or len(seen) == JOBS)
+    assert len({event.subject for event in gather(told, JOBS)}) == JOBS
     assert running_jobs.execute("SELECT count(*) FROM bus.parked").fetchone() == (0,)
     told.close()
 
@@ -156,8 +166,7 @@ def test_what_an_outsider_may_not_say_changes_nothing_and_is_quarantined(
         thief.publish("ingress", key, body)
     thief.close()
 
-    came: list[Event] = []
-    until(lambda: came.extend(Event.from_json(d.body) for d in told.receive(100, 0.2)) or len(came) == len(forged))
+    came = gather(told, len(forged))
     told.close()
     assert all(refused.data["account"] == "pilot" and refused.data["reason"] for refused in came)
     assert running_jobs.execute("SELECT count(*) FROM bus.parked WHERE reason = 'invalid'").fetchone() == (len(forged),)

@@ -63,7 +63,7 @@ def dump(db: psycopg.Connection[Any], *, without: set[str]) -> list[Any]:
     tables = db.execute(
         "SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname = ANY(%s) ORDER BY 1", (list(ROOMS),)
     ).fetchall()
-    return [(t, sorted(map(repr, db.execute(f"SELECT * FROM {t}").fetchall()))) for (t,) in tables if t not in without]  # type: ignore[arg-type]
+    return [(t, sorted(map(repr, db.execute(f"SELECT * FROM {t}").fetchall()))) for (t,) in tables if t not in without]
 
 
 @pytest.fixture
@@ -104,9 +104,7 @@ def test_the_same_event_twice_changes_nothing_the_second_time(
 @pytest.mark.parametrize("handler", [h for h in FOUND if h.name != "job.submit"], ids=lambda handler: handler.name)
 @COMMON
 @given(data=st.data())
-def test_the_same_body_under_a_new_id_leaves_the_same_rows(
-    handler: Handler, peopled: psycopg.Connection[Any], data: Any
-) -> None:
+def test_the_same_body_under_a_new_id_leaves_the_same_rows(handler: Handler, peopled: psycopg.Connection[Any], data: Any) -> None:
     with peopled.transaction(force_rollback=True):
         event = drawn(handler, data)
         again = Event(event.type, event.source, event.subject, event.data, time=event.time, authid=event.authid)

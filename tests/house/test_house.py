@@ -53,7 +53,9 @@ def test_every_request_has_one_handler_and_every_emitted_event_a_schema(found: d
 
 
 def test_the_doors_between_rooms_open_one_way() -> None:
-    done = subprocess.run([str(Path(sys.executable).parent / "lint-imports")], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "lint-imports")], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -80,7 +82,11 @@ def test_a_community_drops_in_a_room(tmp_path: Path) -> None:
     ("file", "text", "why"),
     [
         ("job/check.py", 'CONSUMES, EMITS = ("job.done.v1",), ()\ndef handle(event, db): return []\n', "already answers"),
-        ("lhcb/a.py", 'CONSUMES, EMITS = ("job.sumbitted.v1",), ()\ndef handle(event, db): return []\n', "no schema for job.sumbitted.v1"),
+        (
+            "lhcb/a.py",
+            'CONSUMES, EMITS = ("job.sumbitted.v1",), ()\ndef handle(event, db): return []\n',
+            "no schema for job.sumbitted.v1",
+        ),
         ("lhcb/b.py", 'CONSUMES, EMITS = ("job.done.v1",), ()\n', "exactly one of"),
     ],
 )

@@ -242,7 +242,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
         if self.server_state.tasks:
             await asyncio.wait(self.server_state.tasks, timeout=1)
-        for connection in self.server_state.connections:
+        for connection in tuple(self.server_state.connections):
             connection.transport.abort()
         await asyncio.sleep(0)
 

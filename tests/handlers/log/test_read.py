@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from handlers.log.read import MOST_CHARACTERS, decide
+from bus.event import LARGEST_PAGE_BYTES
+from handlers.log.read import decide
 from tests.fix_house import Story
 from tests.handlers.people import event, submitted
 
@@ -19,7 +20,7 @@ def written(story: Story, stream: str, first: int, *texts: str) -> None:
 def test_a_page_never_outgrows_a_reply() -> None:
     rows = [{"text": "x" * 2000} for _ in range(100)]
     shown, more = decide(rows, 100)
-    assert sum(len(row["text"]) for row in shown) <= MOST_CHARACTERS
+    assert sum(len(row["text"]) for row in shown) <= LARGEST_PAGE_BYTES
     assert more
 
 
@@ -28,7 +29,10 @@ def test_only_what_follows_is_given(story: Story) -> None:
     written(story, "std.out", 1, "one", "two", "three")
     written(story, "std.err", 1, "oops")
     story.when(event("log.read.v1", 1, {"job_id": 1, "after": {"1/std.out": 2}}), once=False)
-    assert {(line["stream"], line["text"]) for line in story._answers[0].data["lines"]} == {("std.out", "three"), ("std.err", "oops")}
+    assert {(line["stream"], line["text"]) for line in story._answers[0].data["lines"]} == {
+        ("std.out", "three"),
+        ("std.err", "oops"),
+    }
 
 
 def test_a_stranger_is_told_that_there_is_no_such_job(story: Story) -> None:

@@ -15,4 +15,6 @@ def test_bytes_that_are_no_text_are_shown_all_the_same(story: Story) -> None:
 
 
 def test_an_unknown_one_is_named(story: Story) -> None:
-    story.when(event("parking.show.v1", "_", {"parked_id": 9}), once=False).then(("request.refused.v1.reply", {"code": "not_found"}))
+    story.when(event("parking.show.v1", "_", {"parked_id": 9}), once=False).then(
+        ("request.refused.v1.reply", {"code": "not_found"})
+    )
