@@ -1,4 +1,4 @@
-"""Wait until jobs are over: exit code 0 when all are Done, 1 when one is not, 5 when the time is up. Events tell; nothing polls."""
+"""Wait until jobs are over: exit code 0 when all are Done, 1 when one is not, 5 when the time is up. Events tell it."""
 
 from __future__ import annotations
 
