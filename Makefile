@@ -2,7 +2,7 @@
 PYTHON_IN_VENV := .venv/bin/python
 ROOMS := bus deploy handlers pilot schemas tests
 
-.PHONY: help setup check test demo bench lock clean
+.PHONY: help setup check test demo bench generate lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -25,6 +25,10 @@ demo: setup ## jobs through pilots on this machine, from submission to output
 
 bench: setup ## events, matches and jobs per second
 	$(PYTHON_IN_VENV) -m deploy.stack run --name bench -- $(PYTHON_IN_VENV) -m tests.bench.spine
+
+generate: setup ## schemas/types.py, schemas/asyncapi.json and schemas/tables/now.sql anew
+	$(PYTHON_IN_VENV) -m deploy.generate
+	$(PYTHON_IN_VENV) -m deploy.stack run --name generate -- $(PYTHON_IN_VENV) -m deploy.tables
 
 lock: setup ## requirements.lock anew from pyproject.toml
 	.venv/bin/pip-compile --allow-unsafe --extra dev --generate-hashes --no-emit-find-links --no-emit-index-url \

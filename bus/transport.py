@@ -150,6 +150,10 @@ class Transport:
         """The queue gets what the exchange takes under this key."""
         kombu.Queue(queue, no_declare=True)(self._channel).bind_to(exchange, routing_key)
 
+    def delete(self, queue: str) -> None:
+        """The queue is gone, with what it held."""
+        kombu.Queue(queue)(self._channel).delete()
+
     def depth(self, queue: str) -> int:
         """How many messages are ready in the queue."""
         return int(kombu.Queue(queue)(self._channel).queue_declare(passive=True).message_count)

@@ -1,0 +1,375 @@
+-- The whole database of today, as the numbered files make it. Written by `make generate`; do not edit.
+
+SET check_function_bodies = false;
+
+CREATE SCHEMA bus;
+
+CREATE SCHEMA job;
+
+CREATE SCHEMA log;
+
+CREATE SCHEMA match;
+
+CREATE SCHEMA pilot;
+
+CREATE SCHEMA site;
+
+CREATE FUNCTION bus.tidy(today date, inbox_days integer) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    day date;
+    name text;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('bus.tidy'));
+    FOREACH day IN ARRAY ARRAY[today + 1, today + 2] LOOP
+        name := 'events_' || to_char(day, 'YYYYMMDD');
+        IF to_regclass('bus.' || name) IS NULL THEN
+            EXECUTE format('CREATE TABLE bus.%I PARTITION OF bus.events FOR VALUES FROM (%L) TO (%L)', name, day, day + 1);
+        END IF;
+    END LOOP;
+    DELETE FROM bus.inbox WHERE seen_at < today - inbox_days;
+    DELETE FROM bus.failures WHERE failed_at < today - inbox_days;
+END $$;
+
+CREATE FUNCTION job.move(the_job bigint, read_version integer, new_state text, new_minor text, new_application text, happened_at timestamp with time zone, told_by text, cause uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    now_attempt integer;
+    now_application text;
+BEGIN
+    UPDATE job.jobs
+    SET state = new_state, minor_status = new_minor, version = version + 1, changed_at = happened_at,
+        application_status = coalesce(new_application, application_status)
+    WHERE job_id = the_job AND version = read_version
+    RETURNING attempt, application_status INTO now_attempt, now_application;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'job % is no longer at version %', the_job, read_version USING ERRCODE = 'serialization_failure';
+    END IF;
+    INSERT INTO job.history (job_id, number, at, state, minor_status, application_status, attempt, source, event_id)
+    VALUES (the_job, read_version + 1, happened_at, new_state, new_minor, now_application, now_attempt, told_by, cause);
+END $$;
+
+CREATE FUNCTION match.claim(the_queue bigint, the_pilot text, the_request uuid, the_site text, cause uuid, start_within_s integer) RETURNS TABLE(job_id bigint, attempt integer, owner text, vo text, description json)
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+DECLARE
+    chosen job.jobs%ROWTYPE;
+BEGIN
+    SELECT * INTO chosen FROM job.jobs j WHERE j.queue_id = the_queue AND j.state = 'Waiting'
+    ORDER BY j.priority DESC, j.job_id LIMIT 1 FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    UPDATE job.jobs j SET pilot_id = the_pilot, site = the_site WHERE j.job_id = chosen.job_id;
+    PERFORM job.move(chosen.job_id, chosen.version, 'Matched', 'Assigned', NULL, clock_timestamp(), 'match.request', cause);
+    INSERT INTO match.claims VALUES (the_pilot, the_request, chosen.job_id, chosen.attempt, clock_timestamp())
+    ON CONFLICT (pilot_id, request_id) DO UPDATE
+    SET job_id = excluded.job_id, attempt = excluded.attempt, claimed_at = excluded.claimed_at;
+    INSERT INTO bus.timers VALUES (
+        'match/' || chosen.job_id, now() + make_interval(secs => start_within_s), 'job.match_expired.v1', chosen.job_id::text,
+        jsonb_build_object('job_id', chosen.job_id, 'attempt', chosen.attempt))
+    ON CONFLICT (timer) DO UPDATE SET due_at = excluded.due_at, data = excluded.data;
+    RETURN QUERY SELECT chosen.job_id, chosen.attempt, chosen.owner, chosen.vo, chosen.description;
+END $$;
+
+CREATE SEQUENCE bus.event_position
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+CREATE TABLE bus.events (
+    "position" bigint DEFAULT nextval('bus.event_position'::regclass) NOT NULL,
+    recorded_at timestamp with time zone DEFAULT now() NOT NULL,
+    event_id uuid NOT NULL,
+    type text NOT NULL,
+    subject text NOT NULL,
+    body json NOT NULL
+)
+PARTITION BY RANGE (recorded_at);
+
+CREATE TABLE bus.events_default (
+    "position" bigint DEFAULT nextval('bus.event_position'::regclass) NOT NULL,
+    recorded_at timestamp with time zone DEFAULT now() NOT NULL,
+    event_id uuid NOT NULL,
+    type text NOT NULL,
+    subject text NOT NULL,
+    body json NOT NULL
+);
+
+CREATE TABLE bus.failures (
+    handler text NOT NULL,
+    event_id uuid NOT NULL,
+    failed_at timestamp with time zone NOT NULL,
+    detail text NOT NULL
+);
+
+CREATE TABLE bus.inbox (
+    handler text NOT NULL,
+    event_id uuid NOT NULL,
+    source text NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE bus.parked (
+    parked_id bigint NOT NULL,
+    parked_at timestamp with time zone DEFAULT now() NOT NULL,
+    queue text NOT NULL,
+    reason text NOT NULL,
+    detail text NOT NULL,
+    account text,
+    event_id text,
+    type text,
+    body bytea NOT NULL,
+    settled text,
+    settled_at timestamp with time zone,
+    settled_by text,
+    CONSTRAINT parked_reason_check CHECK ((reason = ANY (ARRAY['invalid'::text, 'failed'::text]))),
+    CONSTRAINT parked_settled_check CHECK ((settled = ANY (ARRAY['replayed'::text, 'dropped'::text])))
+);
+
+ALTER TABLE bus.parked ALTER COLUMN parked_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME bus.parked_parked_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE bus.timers (
+    timer text NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    type text NOT NULL,
+    subject text NOT NULL,
+    data jsonb NOT NULL
+);
+
+CREATE TABLE bus.unsent (
+    unsent_id uuid NOT NULL,
+    recorded_at timestamp with time zone DEFAULT now() NOT NULL,
+    queue text,
+    parked_id bigint
+);
+
+CREATE TABLE job.counter (
+    last_job_id bigint NOT NULL
+);
+
+CREATE TABLE job.history (
+    job_id bigint NOT NULL,
+    number integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    state text NOT NULL,
+    minor_status text NOT NULL,
+    application_status text NOT NULL,
+    attempt integer NOT NULL,
+    source text NOT NULL,
+    event_id uuid
+);
+
+CREATE TABLE job.jobs (
+    job_id bigint NOT NULL,
+    submission uuid NOT NULL,
+    owner text NOT NULL,
+    owner_group text NOT NULL,
+    vo text NOT NULL,
+    job_name text NOT NULL,
+    job_group text NOT NULL,
+    state text NOT NULL,
+    minor_status text NOT NULL,
+    application_status text DEFAULT ''::text NOT NULL,
+    attempt integer DEFAULT 1 NOT NULL,
+    reschedules integer DEFAULT 0 NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    priority integer NOT NULL,
+    description json NOT NULL,
+    queue_id bigint,
+    site text,
+    pilot_id text,
+    exit_code integer,
+    output_digest text,
+    output_bytes bigint,
+    submitted_at timestamp with time zone NOT NULL,
+    changed_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE job.submissions (
+    submission uuid NOT NULL,
+    owner text NOT NULL,
+    digest text NOT NULL,
+    first_job_id bigint NOT NULL,
+    count integer NOT NULL,
+    submitted_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE log.lines (
+    subject text NOT NULL,
+    attempt integer NOT NULL,
+    stream text NOT NULL,
+    number bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    text text NOT NULL
+);
+
+CREATE TABLE match.claims (
+    pilot_id text NOT NULL,
+    request_id uuid NOT NULL,
+    job_id bigint NOT NULL,
+    attempt integer NOT NULL,
+    claimed_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE match.queues (
+    queue_id bigint NOT NULL,
+    digest text NOT NULL,
+    requirements jsonb NOT NULL
+);
+
+ALTER TABLE match.queues ALTER COLUMN queue_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME match.queues_queue_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE pilot.orders (
+    number bigint NOT NULL,
+    pilot_id text NOT NULL,
+    "order" text NOT NULL,
+    job_id bigint,
+    attempt integer,
+    given_at timestamp with time zone NOT NULL,
+    CONSTRAINT orders_order_check CHECK (("order" = ANY (ARRAY['kill'::text, 'drain'::text])))
+);
+
+ALTER TABLE pilot.orders ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME pilot.orders_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE pilot.pilots (
+    pilot_id text NOT NULL,
+    account text NOT NULL,
+    site text NOT NULL,
+    state text NOT NULL,
+    phase text NOT NULL,
+    number integer NOT NULL,
+    details jsonb DEFAULT '{}'::jsonb NOT NULL,
+    first_seen_at timestamp with time zone NOT NULL,
+    last_seen_at timestamp with time zone NOT NULL,
+    CONSTRAINT pilots_state_check CHECK ((state = ANY (ARRAY['Submitted'::text, 'Waiting'::text, 'Running'::text, 'Done'::text, 'Failed'::text, 'Aborted'::text, 'Deleted'::text, 'Unknown'::text])))
+);
+
+CREATE TABLE site.sites (
+    site text NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    status text NOT NULL,
+    max_processors integer,
+    max_ram_mb integer,
+    max_cpu_time_s integer,
+    tags text[] DEFAULT '{}'::text[] NOT NULL,
+    described_at timestamp with time zone NOT NULL,
+    CONSTRAINT sites_status_check CHECK ((status = ANY (ARRAY['active'::text, 'banned'::text])))
+);
+
+ALTER TABLE ONLY bus.events ATTACH PARTITION bus.events_default DEFAULT;
+
+ALTER TABLE ONLY bus.events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (recorded_at, "position");
+
+ALTER TABLE ONLY bus.events_default
+    ADD CONSTRAINT events_default_pkey PRIMARY KEY (recorded_at, "position");
+
+ALTER TABLE ONLY bus.failures
+    ADD CONSTRAINT failures_pkey PRIMARY KEY (handler, event_id);
+
+ALTER TABLE ONLY bus.inbox
+    ADD CONSTRAINT inbox_pkey PRIMARY KEY (event_id, handler, source);
+
+ALTER TABLE ONLY bus.parked
+    ADD CONSTRAINT parked_pkey PRIMARY KEY (parked_id);
+
+ALTER TABLE ONLY bus.timers
+    ADD CONSTRAINT timers_pkey PRIMARY KEY (timer);
+
+ALTER TABLE ONLY bus.unsent
+    ADD CONSTRAINT unsent_pkey PRIMARY KEY (unsent_id);
+
+ALTER TABLE ONLY job.history
+    ADD CONSTRAINT history_pkey PRIMARY KEY (job_id, number);
+
+ALTER TABLE ONLY job.jobs
+    ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_id);
+
+ALTER TABLE ONLY job.submissions
+    ADD CONSTRAINT submissions_pkey PRIMARY KEY (submission);
+
+ALTER TABLE ONLY log.lines
+    ADD CONSTRAINT lines_pkey PRIMARY KEY (subject, attempt, stream, number);
+
+ALTER TABLE ONLY match.claims
+    ADD CONSTRAINT claims_pkey PRIMARY KEY (pilot_id, request_id);
+
+ALTER TABLE ONLY match.queues
+    ADD CONSTRAINT queues_digest_key UNIQUE (digest);
+
+ALTER TABLE ONLY match.queues
+    ADD CONSTRAINT queues_pkey PRIMARY KEY (queue_id);
+
+ALTER TABLE ONLY pilot.orders
+    ADD CONSTRAINT orders_pilot_id_order_job_id_attempt_key UNIQUE NULLS NOT DISTINCT (pilot_id, "order", job_id, attempt);
+
+ALTER TABLE ONLY pilot.orders
+    ADD CONSTRAINT orders_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY pilot.pilots
+    ADD CONSTRAINT pilots_pkey PRIMARY KEY (pilot_id);
+
+ALTER TABLE ONLY site.sites
+    ADD CONSTRAINT sites_pkey PRIMARY KEY (site);
+
+CREATE INDEX events_event_id ON ONLY bus.events USING btree (event_id);
+
+CREATE INDEX events_default_event_id_idx ON bus.events_default USING btree (event_id);
+
+CREATE INDEX events_subject ON ONLY bus.events USING btree (subject, type);
+
+CREATE INDEX events_default_subject_type_idx ON bus.events_default USING btree (subject, type);
+
+CREATE INDEX inbox_seen_at ON bus.inbox USING brin (seen_at);
+
+CREATE INDEX timers_due_at ON bus.timers USING btree (due_at);
+
+CREATE INDEX unsent_recorded_at ON bus.unsent USING btree (recorded_at);
+
+CREATE INDEX jobs_owner ON job.jobs USING btree (owner, job_id);
+
+CREATE INDEX jobs_pilot ON job.jobs USING btree (pilot_id) WHERE (state = ANY (ARRAY['Matched'::text, 'Running'::text, 'Completing'::text]));
+
+CREATE INDEX jobs_waiting ON job.jobs USING btree (queue_id, priority DESC, job_id) WHERE (state = 'Waiting'::text);
+
+ALTER INDEX bus.events_event_id ATTACH PARTITION bus.events_default_event_id_idx;
+
+ALTER INDEX bus.events_pkey ATTACH PARTITION bus.events_default_pkey;
+
+ALTER INDEX bus.events_subject ATTACH PARTITION bus.events_default_subject_type_idx;
+
+ALTER TABLE ONLY bus.unsent
+    ADD CONSTRAINT unsent_parked_id_fkey FOREIGN KEY (parked_id) REFERENCES bus.parked(parked_id);
+
+ALTER TABLE ONLY job.history
+    ADD CONSTRAINT history_job_id_fkey FOREIGN KEY (job_id) REFERENCES job.jobs(job_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY job.jobs
+    ADD CONSTRAINT jobs_submission_fkey FOREIGN KEY (submission) REFERENCES job.submissions(submission);

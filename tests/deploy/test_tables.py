@@ -1,0 +1,62 @@
+"""The numbered files and now.sql are the same database, and a file that was applied never changes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from deploy import migrate as migrations
+from deploy.tables import NOW, dump
+from deploy.verbs.common import Failure
+
+
+def test_now_sql_is_what_the_migrations_make(test_dsn: str) -> None:
+    assert NOW.read_text() == dump(test_dsn), "run `make generate`"
+
+
+def test_a_database_made_from_now_sql_is_the_same(dsn: str, test_dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute('DROP DATABASE IF EXISTS "from_now" WITH (FORCE)')
+        admin.execute('CREATE DATABASE "from_now"')
+        other = make_conninfo(dsn, dbname="from_now")
+        try:
+            with psycopg.connect(other, autocommit=True) as made:
+                made.execute(NOW.read_bytes())
+            assert dump(other) == dump(test_dsn)
+        finally:
+            admin.execute('DROP DATABASE "from_now" WITH (FORCE)')
+
+
+def test_files_are_numbered_without_gaps_and_named_pre_or_post() -> None:
+    names = [path.name for path in migrations.files()]
+    assert all(re.fullmatch(r"\d{4}_(pre|post)_[a-z]+(_[a-z]+)*\.sql", name) for name in names)
+    assert [int(name[:4]) for name in names] == list(range(1, len(names) + 1))
+
+
+def test_migrating_twice_changes_nothing(db: psycopg.Connection[Any]) -> None:
+    assert migrations.migrate(db) == []
+
+
+def test_an_applied_file_that_has_changed_is_refused(
+    db: psycopg.Connection[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in migrations.files():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "0001_pre_bus.sql").write_text("SELECT 1;")
+    monkeypatch.setattr(migrations, "TABLES", tmp_path)
+    with pytest.raises(Failure, match=r"0001_pre_bus\.sql was changed"):
+        migrations.migrate(db)
+
+
+def test_a_migration_that_fails_leaves_nothing(db: psycopg.Connection[Any], tmp_path: Path) -> None:
+    tables = tmp_path / "schemas" / "tables"
+    tables.mkdir(parents=True)
+    (tables / "0001_pre_lhcb.sql").write_text("CREATE SCHEMA lhcb; CREATE TABLE lhcb.quota (x int); SELECT 1/0;")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        migrations.migrate(db, tmp_path)
+    assert db.execute("SELECT count(*) FROM pg_namespace WHERE nspname = 'lhcb'").fetchone() == (0,)
