@@ -20,11 +20,8 @@ class Settings:
     client_amqp_url: str = field(default="", repr=False)
     pilot_amqp_url: str = field(default="", repr=False)
     operators: str = ""
-    vo: str = "local"
-    owner_group: str = "local_user"
     extensions: str = ""
     handlers: str = ""
-    matched_timeout_s: str = "120"
     sandbox_dir: str = ""
     sandbox_url: str = ""
     sandbox_secret: str = field(default="", repr=False)
@@ -35,7 +32,6 @@ class Settings:
     http_bind: str = ""
     tls_cert: str = ""
     tls_key: str = ""
-    failpoint: str = ""
 
     @property
     def houses(self) -> list[Path]:

@@ -24,9 +24,9 @@ def start_services(name: str, settings: Mapping[str, str]) -> None:
     directory = directory_of(name)
     # the stack's directory on the command line is how `process` knows its own
     command = [sys.executable, "-m", "deploy.local", str(directory) + "/"]
-    process.launch(directory, SERVICES, command, {"PYTHONPATH": str(stack.RUN_DIRECTORY.parent), **settings})
     ready = directory / "services.ready"
     ready.unlink(missing_ok=True)
+    process.launch(directory, SERVICES, command, {"PYTHONPATH": str(stack.RUN_DIRECTORY.parent), **settings})
     process.wait_until_ready(directory, SERVICES, ready.exists, READY_WITHIN_S)
 
 

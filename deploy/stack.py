@@ -14,16 +14,18 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from bus.settings import account_of
 from deploy import certificates, postgres, process, rabbitmq
-from deploy.accounts import definitions, grants, login_account
+from deploy.accounts import PILOT, definitions, grants, login_account
 from deploy.foreground import EndedBySignal, ignore_signals, run_in_foreground, signals_raised
 from deploy.process import StackError, write_private
-from deploy.stack_settings import draw_passwords, read_settings, settings_for, write_settings
+from deploy.stack_settings import draw_passwords, read_settings, sandbox_settings, settings_for, write_settings
 
 __all__ = [
     "RUN_DIRECTORY",
@@ -57,7 +59,7 @@ class ServerStatus(TypedDict):
 def start(name: str, root: Path = RUN_DIRECTORY) -> dict[str, str]:
     """The stack is up and stays up; gives the settings its services need."""
     if _is_given():
-        return _given()
+        return _given(_directory(name, root))
     directory = _directory(name, root)
     with _alone(directory):
         if not _all_alive(directory):
@@ -90,7 +92,7 @@ def ports(name: str, root: Path = RUN_DIRECTORY) -> dict[str, int]:
 def run(name: str, command: Sequence[str], root: Path = RUN_DIRECTORY) -> int:
     """The command has run with the stack's settings and nothing of the stack is left; gives the command's exit code."""
     if _is_given():
-        return run_in_foreground(command, _given())
+        return run_in_foreground(command, _given(_directory(name, root)))
     directory = _directory(name, root)
     with _alone(directory):
         if _kept_mark(directory).exists() and _all_alive(directory):
@@ -186,8 +188,23 @@ def _is_given() -> bool:
     return all(os.environ.get(name) for name in _GIVEN)
 
 
-def _given() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name.startswith("PILOTBUS_")}
+def _given(directory: Path) -> dict[str, str]:
+    """The settings given, completed by an own sandbox store; its certificates are trusted beside those given."""
+    told = {name: value for name, value in os.environ.items() if name.startswith("PILOTBUS_")}
+    for name in ("PILOTBUS_CLIENT_AMQP_URL", "PILOTBUS_PILOT_AMQP_URL"):
+        if name not in told:
+            raise StackError(f"{name} is not set: beside the services, users and pilots need accounts of their own.")
+    if not told.get("PILOTBUS_SANDBOX_DIR") and not told.get("PILOTBUS_S3_BUCKET"):
+        files = certificates.ensure(directory / "certificates")
+        secret = draw_passwords(directory / "secrets.json", PILOT)["sandbox"]
+        told |= sandbox_settings(directory, _choose_ports(directory), secret, files)
+        trusted = told.get("PILOTBUS_CA_FILE") or ssl.get_default_verify_paths().cafile or os.devnull
+        bundle = directory / "trusted.pem"
+        bundle.write_text(Path(trusted).read_text() + files.authority.read_text())
+        told["PILOTBUS_CA_FILE"] = str(bundle)
+    told.setdefault("PILOTBUS_OPERATORS", account_of(told["PILOTBUS_CLIENT_AMQP_URL"]))
+    write_settings(directory, told)
+    return told
 
 
 def _directory(name: str, root: Path) -> Path:

@@ -44,13 +44,20 @@ def settings_for(
         "PILOTBUS_MANAGEMENT_URL": f"https://{ADMIN}:{passwords[ADMIN]}@127.0.0.1:{at['management']}",
         "PILOTBUS_DSN": f"postgresql://{database}?sslmode=verify-full&sslrootcert={quote(str(files.authority))}",
         "PILOTBUS_CA_FILE": str(files.authority),
+        "PILOTBUS_OPERATORS": user,
+        **sandbox_settings(directory, at, passwords["sandbox"], files),
+    }
+
+
+def sandbox_settings(directory: Path, at: Mapping[str, int], secret: str, files: Certificates) -> dict[str, str]:
+    """A sandbox store in the stack's directory."""
+    return {
         "PILOTBUS_TLS_CERT": str(files.server),
         "PILOTBUS_TLS_KEY": str(files.server_key),
-        "PILOTBUS_OPERATORS": user,
         "PILOTBUS_HTTP_BIND": f"127.0.0.1:{at['http']}",
         "PILOTBUS_SANDBOX_DIR": str(directory / "sandboxes"),
         "PILOTBUS_SANDBOX_URL": f"https://127.0.0.1:{at['http']}",
-        "PILOTBUS_SANDBOX_SECRET": passwords["sandbox"],
+        "PILOTBUS_SANDBOX_SECRET": secret,
     }
 
 

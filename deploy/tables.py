@@ -16,7 +16,11 @@ from bus.settings import settings
 from deploy.migrate import TABLES, migrate
 
 NOW = TABLES / "now.sql"
-_HEAD = "-- The whole database of today, as the numbered files make it. Written by `make generate`; do not edit.\n\nSET check_function_bodies = false;\n\n"
+_HEAD = """-- The whole database of today, as the numbered files make it. Written by `make generate`; do not edit.
+
+SET check_function_bodies = false;
+
+"""
 _NOISE = re.compile(r"^(--.*|SET .*|SELECT pg_catalog\.set_config.*|\\(un)?restrict .*)$")
 _VARIABLES = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
 _TLS = {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT"}

@@ -140,7 +140,7 @@ def rpc_per_s(told: Settings) -> float:
     for client in clients:
         client.start()
     begin.set()
-    total = sum(counts.get(timeout=60) for _ in clients)
+    total = sum(int(counts.get(timeout=60)) for _ in clients)
     for client in clients:
         client.join()
     return total / RPC_S
