@@ -17,11 +17,13 @@ from rich.table import Table
 from bus.client import Client
 from bus.errors import Invalid
 from bus.settings import Settings, settings
+from deploy.stack_settings import read_settings
 
 JOBS_FAILED, USAGE, NOT_FOUND, DENIED, UNAVAILABLE, PARTIAL, CONFLICT = 1, 2, 3, 4, 5, 6, 7
 CODES = {"invalid": USAGE, "not_found": NOT_FOUND, "denied": DENIED, "unavailable": UNAVAILABLE, "conflict": CONFLICT}
 FINAL = ("Done", "Failed", "Killed", "Deleted")
 STACK = "up"
+RUN_DIRECTORY = Path(__file__).resolve().parents[2] / ".run"
 WIDE = 240  # columns where there is no terminal to fit into
 
 talk = Console(stderr=True, highlight=False)
@@ -40,12 +42,12 @@ class Failure(Exception):
 
 
 def environment_of(stack: str = STACK) -> dict[str, str]:
-    """The client settings of the stack that `pilotbus up` keeps in this folder or one above it, if there is one."""
-    for folder in (Path.cwd(), *Path.cwd().parents):
-        path = folder / ".run" / stack / "client.env"
+    """The client settings of the stack that `pilotbus up` keeps here, above, or in its own clone, if there is one."""
+    kept = [folder / ".run" for folder in (Path.cwd(), *Path.cwd().parents)]
+    for folder in (*kept, RUN_DIRECTORY):
+        path = folder / stack / "client.env"
         if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines()
-            return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+            return read_settings(path)
     return {}
 
 

@@ -115,7 +115,7 @@ def test_a_parked_pilot_starts_a_job_as_soon_as_there_is_one(jobs: Jobs, service
     began = time.monotonic()
     job = jobs.add("/bin/echo", "hi")
     services.until(lambda: states(services, job))
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 15  # it polls nothing: a poll would be minutes away
     assert last(services, job)["state"] == "Done"
 
 
@@ -126,11 +126,11 @@ def test_a_kill_order_ends_the_payload_and_one_for_another_attempt_does_not(jobs
     services.until(lambda: any(request["type"] == "pilot.listen.v1" for request, _ in services.parked))
     services.release("pilot.listen.v1", {"orders": [{"number": 5, "order": "kill", "job_id": job, "attempt": 9}]})
     services.until(lambda: any(request["data"].get("after") == 5 for request, _ in services.parked))
-    assert states(services, job)[-1] == ("Running", "Application")
+    services.until(lambda: states(services, job)[-1:] == [("Running", "Application")])
     began = time.monotonic()
     services.release("pilot.listen.v1", {"orders": [{"number": 6, "order": "kill", "job_id": job, "attempt": 1}]})
     assert (last(services, job)["state"], states(services, job)[-1][1]) == ("Killed", "Marked for termination")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15  # the payload would sleep for 300 s
 
 
 def test_a_drained_pilot_finishes_its_job_and_leaves(jobs: Jobs, services: Services, start: Start) -> None:
@@ -150,7 +150,7 @@ def test_one_signal_drains_and_two_end_the_payload(jobs: Jobs, services: Service
     services.until(lambda: text_of(services, job, "std.out") == ["up"])
     pilot.send_signal(signal.SIGTERM)
     with pytest.raises(AssertionError, match="not within"):
-        services.until(lambda: states(services, job)[-1][0] == "Failed", 1)
+        services.until(lambda: [state for state, _ in states(services, job)[-1:]] == ["Failed"], 1)
     pilot.send_signal(signal.SIGTERM)
     assert last(services, job)["minor_status"] == "Received Kill signal"
     assert pilot.wait(30) == 7
