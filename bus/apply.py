@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg import Connection
 
 from bus.discover import Handler
-from bus.errors import Invalid
+from bus.errors import Bug, Invalid, Later
 from bus.event import Event
 from bus.postgres import Direct, together
 from schemas import catalogue, check, journaled
@@ -137,6 +138,16 @@ def apply(
     return [results.get(id(event), Applied(event, (), repeated=True)) for event in events], stored
 
 
+def outright(handler: Handler, *arguments: Any) -> list[Event]:
+    """What a handler gives that is called once, not together with others. Raises Bug with what it raised."""
+    try:
+        return list(handler.function(*arguments))
+    except (Later, psycopg.Error):
+        raise
+    except Exception as problem:
+        raise Bug(f"{type(problem).__name__}: {problem}") from problem
+
+
 def answer(
     handler: Handler,
     requests: Sequence[Event],
@@ -146,7 +157,7 @@ def answer(
 ) -> tuple[dict[str, Event], list[Stored]]:
     """The replies that the handler can give now, by request id, and its events; the other requests stay parked."""
     with connection.transaction():
-        found = _signed(handler, handler.function(requests, wakes, Direct(connection, handler.sql)), words)
+        found = _signed(handler, outright(handler, requests, wakes, Direct(connection, handler.sql)), words)
         replies = {str(event.causationid): event for event in found if event.type.endswith(".reply")}
         stored = store(connection, [event for event in found if not event.type.endswith(".reply")], words)
     return replies, stored

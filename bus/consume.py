@@ -12,9 +12,9 @@ import structlog
 from psycopg import Connection
 
 from bus import failpoints
-from bus.apply import Applied, Stored, Words, apply
+from bus.apply import Applied, Stored, Words, apply, outright
 from bus.discover import Handler
-from bus.errors import Invalid, Later, Unavailable
+from bus.errors import Conflict, Invalid, Later, Unavailable
 from bus.event import Event
 from bus.gate import Denied, Gate
 from bus.parking import park, quarantine
@@ -27,6 +27,7 @@ log = structlog.get_logger()
 
 IDLE_S = 1.0
 BATCH = PREFETCH // 2
+CONFLICTS = 20
 
 _FAILED = """INSERT INTO bus.failures (handler, event_id, failed_at, detail) VALUES (%s, %s, now(), %s)
 ON CONFLICT (handler, event_id) DO UPDATE SET failed_at = now(), detail = excluded.detail"""
@@ -146,7 +147,7 @@ class HandlerLoop(Loop):
     def take(self, deliveries: Sequence[Delivery]) -> None:
         """These have been applied together, or one by one if that failed, and acknowledged."""
         good = [(delivery, event) for delivery in deliveries if (event := self._read(delivery)) is not None]
-        unsettled: set[int] = set()
+        unsettled: set[Any] = set()
         try:
             self.hold(lambda: self._apply(good))
         except (*LOST, Unavailable):
@@ -160,15 +161,21 @@ class HandlerLoop(Loop):
             self.transport.ack([delivery for delivery in deliveries if delivery.tag not in unsettled])
 
     def _apply_one(self, one: Received) -> bool:
-        try:
-            self.hold(lambda: self._apply([one]))
-        except (*LOST, Unavailable):
-            raise
-        except Exception:
-            if self._guarded:
-                self.failed(*one)
-                return False
-            self.give_up(*one)
+        """Whether the message is settled; a conflict is read and decided again, for somebody else has just moved the row."""
+        for attempt in range(CONFLICTS):
+            try:
+                self.hold(lambda: self._apply([one]))
+            except (*LOST, Unavailable):
+                raise
+            except Exception as problem:
+                if isinstance(problem, Conflict) and attempt < CONFLICTS - 1:
+                    self.stopping.wait(back_off(attempt, cap_s=1))
+                    continue
+                if self._guarded:
+                    self.failed(*one)
+                    return False
+                self.give_up(*one)
+            return True
         return True
 
     def give_up(self, delivery: Delivery, event: Event) -> None:
@@ -210,7 +217,7 @@ class HandlerLoop(Loop):
 
     def _act(self, one: Received) -> None:
         """The outside first, outside any transaction and perhaps twice; then what came of it."""
-        found = list(self._handler.function(one[1], Direct(self.database, self._handler.sql), self._hands))
+        found = outright(self._handler, one[1], Direct(self.database, self._handler.sql), self._hands)
         applied, stored = apply(
             self._handler, [one[1]], self.database, self.words, once=self._guarded, function=lambda _event, _db: found
         )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from schemas import Invalid
 
-__all__ = ["Conflict", "Invalid", "Later", "Mismatch", "Refused", "Unavailable", "Unroutable"]
+__all__ = ["Bug", "Conflict", "Invalid", "Later", "Mismatch", "Refused", "Unavailable", "Unroutable"]
 
 
 class Later(Exception):
     """The outside is not ready; try again, and burn no delivery for it."""
 
 
-class Conflict(Later):
+class Conflict(Exception):
     """A row was no longer what the handler had read; read again and decide again."""
+
+
+class Bug(Exception):
+    """A handler failed on an event; what it raised is the cause."""
 
 
 class Unroutable(Exception):

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import dict_row
 
-from bus.errors import Conflict, Unavailable
+from bus.errors import Bug, Conflict, Later, Unavailable
 
 Rows = list[dict[str, Any]]
 T = TypeVar("T")
@@ -89,7 +89,7 @@ def together(
 
     Each call runs until it wants rows; the reads of all calls travel together; the calls run again with the answers.
     At last the writes of all, in the order of the items, travel together.
-    Raises Conflict when a row had changed, and whatever a call raises.
+    Raises Conflict when a row had changed, and Bug with what a call raised.
     """
     encoded = {name: text.encode() for name, text in named.items()}
     calls = [_Call() for _ in items]
@@ -129,4 +129,9 @@ def _run_calls(
             answers[index] = function(items[index], call)
         except _Unread:
             unread.append(index)
+        except (Later, psycopg.Error):
+            raise
+        except Exception as problem:
+            # wrapped, because an OSError of a handler must not look like a lost broker
+            raise Bug(f"{type(problem).__name__}: {problem}") from problem
     return unread

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
@@ -78,7 +79,7 @@ class Relay:
         return taken
 
     def _run(self) -> None:
-        attempt = 0
+        attempt, sweep_s = 0, 0.0
         while not (self._stopping.is_set() and self._queue.empty()):
             taken = self._take()
             try:
@@ -86,8 +87,10 @@ class Relay:
                     self._connection = connect(self._dsn)
                 if taken:
                     self._send(taken)
-                else:
-                    self._sweep()
+                if time.monotonic() >= sweep_s:
+                    while self._sweep() == BATCH and not self._stopping.is_set():
+                        pass
+                    sweep_s = time.monotonic() + SWEEP_EVERY_S
                 attempt = 0
             except (Unavailable, psycopg.OperationalError, FutureTimeoutError) as problem:
                 # the rows still stand in bus.unsent: the sweep finds them
@@ -120,10 +123,10 @@ class Relay:
             failpoints.reach(failpoints.AFTER_PUBLISH_BEFORE_MARK_SENT)
             self._connection.execute(_SENT, (ids,))
 
-    def _sweep(self) -> None:
-        """What was left behind is sent; safe with any number of relays, for the rows are locked meanwhile."""
+    def _sweep(self) -> int:
+        """What was left behind is sent, and how much that was; safe with any number of relays: the rows are locked meanwhile."""
         if self._connection is None:
-            return
+            return 0
         with self._connection.transaction():
             rows = self._connection.execute(_LEFT_BEHIND, (self._sweep_from_s, BATCH)).fetchall()
             messages = [
@@ -132,9 +135,8 @@ class Relay:
                 else Message("", queue_name, body.encode(), str(unsent_id), kind or "")
                 for unsent_id, queue_name, body, kind, subject in rows
             ]
-            if messages:
-                self._strike(sorted(self._publish(messages)))
+            kept = sorted(self._publish(messages)) if messages else []
+            self._strike(kept)
         if len(rows) < BATCH:
             self._sweep_from_s = LEFT_BEHIND_AFTER_S
-        else:
-            self._queue.put([])
+        return len(kept)

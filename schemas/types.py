@@ -122,6 +122,7 @@ class JobQueryV1(TypedDict):
     states: NotRequired[list[str]]
     after: NotRequired[int]
     limit: NotRequired[int]
+    newest: NotRequired[bool]
     history: NotRequired[bool]
 
 

@@ -1,4 +1,4 @@
-"""Show how jobs are: those named, or your newest. One job alone is shown with its history."""
+"""Show how jobs are: those named, or your newest hundred. One job alone is shown with its history."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ def run(
     asked: dict[str, Any] = {"states": state} if state else {}
     alone = ids is not None and len(ids) == 1
     with client("status") as bus:
-        found = jobs_of(bus, ids, history=alone, **asked)
+        if ids is None:
+            found = bus.ask("job.query.v1", {"newest": True, **asked})["jobs"][::-1]
+        else:
+            found = jobs_of(bus, ids, history=alone, **asked)
     if json:
         print_json(found)
         return

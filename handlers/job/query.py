@@ -25,14 +25,11 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
     asked = event.data
     wants_history = bool(asked.get("history"))
     limit = min(asked.get("limit", 100), MOST_WITH_HISTORY if wants_history else 100)
-    rows = db.all(
-        "jobs",
-        owner=event.authid,
-        job_ids=asked.get("job_ids"),
-        states=asked.get("states"),
-        after=asked.get("after", 0),
-        limit=limit + 1,
-    )
+    chosen = {"owner": event.authid, "states": asked.get("states"), "limit": limit + 1}
+    if asked.get("newest"):
+        rows = db.all("newest", **chosen)
+    else:
+        rows = db.all("jobs", job_ids=asked.get("job_ids"), after=asked.get("after", 0), **chosen)
     shown = fitting(rows[:limit])
     past: dict[int, list[dict[str, Any]]] = {row["job_id"]: [] for row in shown}
     if wants_history:

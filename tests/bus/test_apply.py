@@ -10,7 +10,7 @@ import pytest
 
 from bus.apply import Words, apply
 from bus.discover import Handler
-from bus.errors import Conflict, Invalid
+from bus.errors import Bug, Conflict, Invalid
 from bus.event import Event
 from bus.postgres import together
 from bus.sql import Db
@@ -50,7 +50,7 @@ def test_a_handler_that_reads_after_it_wrote_is_told_so(counted: psycopg.Connect
         db.run("add", key=key, more=1)
         db.one("count", key=key)
 
-    with pytest.raises(TypeError, match="reads first"), counted.transaction():
+    with pytest.raises(Bug, match="reads first"), counted.transaction():
         together(counted, SQL, ["a"], call)
     assert counted.execute("SELECT sum(n) FROM counted").fetchone() == (0,)
 
