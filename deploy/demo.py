@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,13 +31,30 @@ class Unexpected(Exception):
     """The demo did not go as it must."""
 
 
-def pilotbus(*words: str, expect: int | None = 0) -> str:
-    """What `pilotbus WORDS` prints. Raises Unexpected when its exit code is not the expected one."""
+def pilotbus(*words: str, expect: int = 0, shown: bool = False) -> str:
+    """What `pilotbus WORDS` prints; its talk, such as a progress bar, is seen if `shown`.
+
+    Raises Unexpected when its exit code is not the expected one.
+    """
     command = [sys.executable, "-m", "deploy.main", *words]
-    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
-    if expect is not None and done.returncode != expect:
-        raise Unexpected(f"`pilotbus {' '.join(words)}` exited {done.returncode}, not {expect}: {done.stderr.strip()}")
+    stderr = None if shown else subprocess.PIPE
+    done = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=stderr, check=False)
+    if done.returncode != expect:
+        raise Unexpected(f"`pilotbus {' '.join(words)}` exited {done.returncode}, not {expect}: {(done.stderr or '').strip()}")
     return done.stdout
+
+
+def follow(job: str) -> str:
+    """What `pilotbus logs -f` prints, seen line by line as it comes."""
+    command = [sys.executable, "-m", "deploy.main", "logs", "-f", job]
+    lines = []
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) as followed:
+        for line in followed.stdout or ():
+            talk.print(f"           | {line}", end="", markup=False)
+            lines.append(line)
+    if followed.returncode:
+        raise Unexpected(f"`pilotbus logs -f {job}` exited {followed.returncode}")
+    return "".join(lines)
 
 
 def status(*words: str) -> list[dict[str, Any]]:
@@ -75,8 +90,7 @@ def good(outputs: Path) -> list[str]:
     """A good job runs; its lines are followed while it runs."""
     job = pilotbus("submit", str(EXAMPLES / "hello.yaml")).strip()
     step(f"submitted a good job as {job}; following its lines:")
-    lines = pilotbus("logs", "-f", job)
-    talk.print("".join(f"           | {line}\n" for line in lines.splitlines()), end="")
+    lines = follow(job)
     pilotbus("wait", job, "--timeout", "60")
     pilotbus("output", job, "--dir", str(outputs))
     written = (outputs / job / "std.out").read_text()
@@ -93,8 +107,7 @@ def sweep(outputs: Path) -> list[str]:
     started = time.monotonic()
     jobs = pilotbus("submit", str(EXAMPLES / "pi.jdl")).strip()
     step(f"submitted a sweep of {SWEEP} jobs as {jobs}")
-    with bar(jobs):
-        pilotbus("wait", jobs, "--timeout", "300")
+    pilotbus("wait", jobs, "--timeout", "300", shown=talk.is_terminal)
     took_s = time.monotonic() - started
     check(
         holds=len(status(jobs)) == SWEEP,
@@ -102,7 +115,7 @@ def sweep(outputs: Path) -> list[str]:
     )
     pilots = {job["pilot_id"] for job in status(jobs)}
     check(holds=len(pilots) >= 2, claim=f"{len(pilots)} pilots shared them")
-    pilotbus("output", jobs, "--dir", str(outputs))
+    pilotbus("output", jobs, "--dir", str(outputs), shown=talk.is_terminal)
     first, _, last = jobs.partition("-")
     values = [float((outputs / str(job) / "pi.txt").read_text()) for job in range(int(first), int(last) + 1)]
     mean = sum(values) / len(values)
@@ -113,29 +126,6 @@ def sweep(outputs: Path) -> list[str]:
     )
     check(holds=len(set(values)) > SWEEP // 2, claim="the outputs differ, as their seeds do")
     return [jobs]
-
-
-@contextlib.contextmanager
-def bar(jobs: str) -> Any:
-    """On a terminal, the number of jobs that are over, as their events come."""
-    if not talk.is_terminal:
-        yield
-        return
-    stopping = threading.Event()
-
-    def show() -> None:
-        command = [sys.executable, "-m", "deploy.main", "wait", jobs]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as shown:
-            stopping.wait()
-            shown.terminate()
-
-    thread = threading.Thread(target=show)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        thread.join()
 
 
 def play() -> None:

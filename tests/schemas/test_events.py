@@ -10,7 +10,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import fastjsonschema
 import jsonschema
 import pytest
 from hypothesis import given, settings
@@ -160,12 +159,10 @@ def test_where_a_word_is_sent_follows_from_who_says_it() -> None:
 def test_the_examples_are_right_here_and_for_others(name: str) -> None:
     schema = WORDS[name]
     jsonschema.Draft7Validator.check_schema(schema)
-    compiled = fastjsonschema.compile({key: value for key, value in schema.items() if key != "$id"})
     assert schema["examples"]
     for example in schema["examples"]:
         check(schema, example, strict=True)
         validator(schema).validate(example)
-        compiled(example)
         assert len(json.dumps(example)) < LARGEST_BODY_BYTES / 2
 
 
