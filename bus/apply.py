@@ -107,6 +107,8 @@ def _signed(handler: Handler, answers: Iterable[Event], words: Words) -> tuple[E
             raise LookupError(f"{handler.name} does not list {answer.type} in EMITS")
         event = answer if answer.source else answer.signed(handler.source)
         words.judge(event, strict=True)
+        if answer.type.endswith(".reply"):
+            event.to_json()  # too large a reply is found before anything is committed
         signed.append(event)
     return tuple(signed)
 
@@ -154,10 +156,15 @@ def answer(
     wakes: Sequence[Event],
     connection: Connection[Any],
     words: Words,
+    confirm: Callable[[Iterable[str]], None] = lambda _request_ids: None,
 ) -> tuple[dict[str, Event], list[Stored]]:
-    """The replies that the handler can give now, by request id, and its events; the other requests stay parked."""
+    """The replies that the handler can give now, by request id, and its events; the other requests stay parked.
+
+    `confirm` sees whose requests are about to be answered; when it raises, nothing has happened.
+    """
     with connection.transaction():
         found = _signed(handler, outright(handler, requests, wakes, Direct(connection, handler.sql)), words)
         replies = {str(event.causationid): event for event in found if event.type.endswith(".reply")}
+        confirm(replies)
         stored = store(connection, [event for event in found if not event.type.endswith(".reply")], words)
     return replies, stored

@@ -24,12 +24,12 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _DEEPEST = 32
 
 
-def fitting(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def fitting(rows: Sequence[dict[str, Any]], largest_bytes: int = LARGEST_PAGE_BYTES) -> list[dict[str, Any]]:
     """As many of the rows, from the first, as one reply can carry; always at least one, if there is any."""
     size = 0
     for number, row in enumerate(rows):
         size += len(json.dumps(row)) + 1
-        if number and size > LARGEST_PAGE_BYTES:
+        if number and size > largest_bytes:
             return list(rows[:number])
     return list(rows)
 

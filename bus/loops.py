@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -60,6 +60,10 @@ class ParkingLoop(Loop):
         with self.database.transaction():
             for delivery in deliveries:
                 park(self.database, delivery)
+
+
+class Gone(Exception):
+    """Somebody who was about to be answered is not there any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +136,29 @@ class AnswerLoop(HandlerLoop):
                 self.transport.ack([parked.delivery])
 
     def _ask(self, requests: Sequence[Event], wakes: Sequence[Event]) -> None:
-        replies, stored = answer(self._handler, requests, wakes, self.database, self.words)
+        """A pilot that died while its request was parked gets nothing: it is forgotten before anything is committed."""
+        waiting = [request for request in requests if request.id in self._parked]
+        try:
+            replies, stored = answer(self._handler, waiting, wakes, self.database, self.words, self._confirm)
+        except Gone:
+            self._forget([request for request in waiting if not self._is_there(request.id)])
+            self._ask(requests, wakes)
+            return
         self.send(stored)
         for request_id, event in replies.items():
             self._settle(self._parked.pop(request_id), event)
+
+    def _is_there(self, request_id: str) -> bool:
+        reply_to = self._parked[request_id].delivery.reply_to
+        return reply_to is not None and self.transport.alive(reply_to)
+
+    def _confirm(self, request_ids: Iterable[str]) -> None:
+        if not all(self._is_there(request_id) for request_id in request_ids):
+            raise Gone
+
+    def _forget(self, gone: Sequence[Event]) -> None:
+        log.info("requests.forgotten", handler=self.name, count=len(gone))
+        self.transport.ack([self._parked.pop(request.id).delivery for request in gone])
 
     def _settle(self, parked: Parked, event: Event) -> None:
         failpoints.reach(failpoints.AFTER_COMMIT_BEFORE_ACK, self.name)
@@ -181,7 +204,7 @@ class Clock:
                     connection.execute("SELECT bus.tidy(%s, %s)", (today, INBOX_DAYS))
                     tidied = today
                 attempt = 0
-            except (psycopg.OperationalError, Unavailable, Later) as problem:
+            except (psycopg.Error, Unavailable, Later) as problem:
                 log.warning("clock.paused", reason=str(problem))
                 self._stopping.wait(back_off(attempt := attempt + 1, cap_s=5))
         if connection is not None:

@@ -11,7 +11,7 @@ from psycopg import Connection
 from bus.transport import Delivery
 
 _PARK = """INSERT INTO bus.parked (queue, reason, detail, account, event_id, type, body)
-VALUES (%s, %s, %s, %s, %s, %s, %s)"""
+VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
 _WHY = "SELECT detail FROM bus.failures WHERE handler = %s AND event_id::text = %s"
 
 

@@ -20,7 +20,9 @@ A = TypeVar("A")
 def connect(dsn: str, *, autocommit: bool = True) -> Connection[Any]:
     """A connection; raises Unavailable, naming the place, when there is no database."""
     try:
-        connection = psycopg.connect(dsn, autocommit=autocommit, connect_timeout=10, prepare_threshold=2)
+        connection = psycopg.connect(
+            dsn, autocommit=autocommit, connect_timeout=10, prepare_threshold=2, options="-c timezone=UTC"
+        )
     except psycopg.OperationalError as problem:
         host, port = psycopg.conninfo.conninfo_to_dict(dsn).get("host"), psycopg.conninfo.conninfo_to_dict(dsn).get("port")
         raise Unavailable(f"no database answers at {host}:{port} ({str(problem).splitlines()[0]})") from problem
@@ -49,8 +51,8 @@ class Direct:
         self._execute(name, values)
 
 
-class _Unread(Exception):
-    """The handler wants rows that have not been read yet."""
+class _Unread(BaseException):
+    """The handler wants rows that have not been read yet; no handler's own `except Exception` may swallow that."""
 
 
 @dataclass(slots=True)

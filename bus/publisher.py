@@ -20,7 +20,7 @@ from pika.adapters.select_connection import SelectConnection
 from bus.errors import Unavailable
 from bus.event import CONTENT_TYPE
 from bus.settings import account_of
-from bus.transport import HEARTBEAT_S, back_off
+from bus.transport import FIRST_ACCOUNT, HEARTBEAT_S, back_off
 
 log = structlog.get_logger()
 
@@ -35,6 +35,7 @@ class Message:
     id: str = ""
     type: str = ""
     transient: bool = False
+    account: str = ""  # for a replay: in whose name the message first came
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,7 @@ class Publisher:
                 message_id=message.id,
                 type=message.type,
                 user_id=self._account,
+                headers={FIRST_ACCOUNT: message.account} if message.account else None,
             )
             self._channel.basic_publish(
                 message.exchange, message.routing_key, message.body, properties, mandatory=not message.transient

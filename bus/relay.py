@@ -31,7 +31,8 @@ SWEEP_EVERY_S = 2.0
 LEFT_BEHIND_AFTER_S = 5
 CONFIRM_WITHIN_S = 30
 
-_LEFT_BEHIND = """SELECT u.unsent_id, u.queue, coalesce(e.body::text, convert_from(p.body, 'UTF8')) AS body, e.type, e.subject
+_LEFT_BEHIND = """SELECT u.unsent_id, u.queue, coalesce(e.body::text, convert_from(p.body, 'UTF8')) AS body,
+       e.type, e.subject, p.account
 FROM bus.unsent u
 LEFT JOIN bus.events e ON u.parked_id IS NULL AND e.event_id = u.unsent_id AND e.recorded_at = u.recorded_at
 LEFT JOIN bus.parked p ON p.parked_id = u.parked_id
@@ -132,8 +133,8 @@ class Relay:
             messages = [
                 Message(EVENTS, f"{kind}.{subject}", body.encode(), str(unsent_id), kind)
                 if queue_name is None
-                else Message("", queue_name, body.encode(), str(unsent_id), kind or "")
-                for unsent_id, queue_name, body, kind, subject in rows
+                else Message("", queue_name, body.encode(), str(unsent_id), kind or "", account=account or "")
+                for unsent_id, queue_name, body, kind, subject, account in rows
             ]
             kept = sorted(self._publish(messages)) if messages else []
             self._strike(kept)

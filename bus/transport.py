@@ -29,6 +29,7 @@ from bus.settings import account_of
 from bus.topology import Topology
 
 REPLY_TO = "amq.rabbitmq.reply-to"
+FIRST_ACCOUNT = "pilotbus-first-account"
 HEARTBEAT_S = 30
 LOST = (
     OSError,
@@ -82,6 +83,7 @@ class Transport:
         self._connection: Any = None
         self._channel: Any = None
         self._socket: Any = None
+        self._probe: Any = None
 
     def connect(self) -> Transport:
         """Connected; raises Unavailable, naming host and port, when the broker can not be reached."""
@@ -157,6 +159,17 @@ class Transport:
     def depth(self, queue: str) -> int:
         """How many messages are ready in the queue."""
         return int(kombu.Queue(queue)(self._channel).queue_declare(passive=True).message_count)
+
+    def alive(self, reply_to: str) -> bool:
+        """Whether the asker with this direct reply-to address is still there: RabbitMQ knows its address as a queue."""
+        if self._probe is None:
+            self._probe = self._connection.channel()  # its own, because a no closes it
+        try:
+            self._probe.queue_declare(queue=reply_to, passive=True)
+        except amqp.exceptions.NotFound:
+            self._probe = None
+            return False
+        return True
 
     def consume(self, queue: str, prefetch: int = 0, *, no_ack: bool = False) -> None:
         """From now on `receive` gives what this queue holds; prefetch 0 is unlimited."""

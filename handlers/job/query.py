@@ -11,6 +11,7 @@ CONSUMES = ("job.query.v1",)
 EMITS = ()
 
 MOST_WITH_HISTORY = 10
+MOST_HISTORY_BYTES = 48_000
 
 
 def decide(row: dict[str, Any], history: list[dict[str, Any]] | None) -> dict[str, Any]:
@@ -19,6 +20,11 @@ def decide(row: dict[str, Any], history: list[dict[str, Any]] | None) -> dict[st
     if row["output_digest"]:
         shown["output"] = {"digest": row["output_digest"], "size_bytes": row["output_bytes"]}
     return shown if history is None else shown | {"history": history}
+
+
+def newest(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The last steps of a history, as many as a reply can carry."""
+    return fitting(history[::-1], MOST_HISTORY_BYTES)[::-1]
 
 
 def handle(event: Event, db: Db) -> Iterable[Event]:
@@ -35,5 +41,5 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
     if wants_history:
         for step in db.all("history", job_ids=list(past)):
             past[step.pop("job_id")].append(step)
-    jobs = fitting([decide(row, past[row["job_id"]] if wants_history else None) for row in shown])
+    jobs = fitting([decide(row, newest(past[row["job_id"]]) if wants_history else None) for row in shown])
     return [event.reply({"jobs": jobs, "more": len(rows) > len(jobs)})]

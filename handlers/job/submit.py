@@ -17,6 +17,7 @@ CONSUMES = ("job.submit.v1",)
 EMITS = ("job.submitted.v1",)
 
 MOST_JOBS = 1000
+MOST_BYTES = 32_768  # of a description as JSON: it travels to the pilot in one reply
 OWNER_GROUP = "local_user"  # one group and one community, until the registry of users exists
 VO = "local"
 
@@ -37,6 +38,10 @@ def decide(description: dict[str, Any], owner: str, sites: Sequence[dict[str, An
         return Refusal("invalid", str(problem))
     seen: set[str] = set()
     for job in jobs:
+        if (size := len(json.dumps(job))) > MOST_BYTES:
+            return Refusal(
+                "invalid", f"a description of {size} bytes is more than {MOST_BYTES}; put what is large in the input sandbox"
+            )
         needs = requirements(job, owner, OWNER_GROUP, VO)
         shape = json.dumps(needs, sort_keys=True)
         if shape not in seen and (reason := never(needs, list(sites))):

@@ -32,6 +32,9 @@ CREATE TABLE bus.parked (
     settled_by text
 );
 
+-- Dead-lettering is at least once: a message that comes to the parking twice is one row, until it is settled.
+CREATE UNIQUE INDEX parked_once ON bus.parked (queue, event_id) WHERE reason = 'failed' AND settled IS NULL;
+
 -- One row per message on its way out; deleted when the broker has confirmed it.
 CREATE TABLE bus.unsent (
     unsent_id uuid PRIMARY KEY,
@@ -79,7 +82,12 @@ BEGIN
     FOREACH day IN ARRAY ARRAY[today + 1, today + 2] LOOP
         name := 'events_' || to_char(day, 'YYYYMMDD');
         IF to_regclass('bus.' || name) IS NULL THEN
-            EXECUTE format('CREATE TABLE bus.%I PARTITION OF bus.events FOR VALUES FROM (%L) TO (%L)', name, day, day + 1);
+            BEGIN
+                EXECUTE format('CREATE TABLE bus.%I PARTITION OF bus.events FOR VALUES FROM (%L) TO (%L)',
+                               name, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
+            EXCEPTION WHEN check_violation THEN
+                NULL; -- the default partition has events of that day already: they stay there
+            END;
         END IF;
     END LOOP;
     DELETE FROM bus.inbox WHERE seen_at < today - inbox_days;

@@ -25,7 +25,12 @@ BEGIN
     FOREACH day IN ARRAY ARRAY[today + 1, today + 2] LOOP
         name := 'events_' || to_char(day, 'YYYYMMDD');
         IF to_regclass('bus.' || name) IS NULL THEN
-            EXECUTE format('CREATE TABLE bus.%I PARTITION OF bus.events FOR VALUES FROM (%L) TO (%L)', name, day, day + 1);
+            BEGIN
+                EXECUTE format('CREATE TABLE bus.%I PARTITION OF bus.events FOR VALUES FROM (%L) TO (%L)',
+                               name, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
+            EXCEPTION WHEN check_violation THEN
+                NULL; -- the default partition has events of that day already: they stay there
+            END;
         END IF;
     END LOOP;
     DELETE FROM bus.inbox WHERE seen_at < today - inbox_days;
@@ -348,6 +353,8 @@ CREATE INDEX events_subject ON ONLY bus.events USING btree (subject, type);
 CREATE INDEX events_default_subject_type_idx ON bus.events_default USING btree (subject, type);
 
 CREATE INDEX inbox_seen_at ON bus.inbox USING brin (seen_at);
+
+CREATE UNIQUE INDEX parked_once ON bus.parked USING btree (queue, event_id) WHERE ((reason = 'failed'::text) AND (settled IS NULL));
 
 CREATE INDEX timers_due_at ON bus.timers USING btree (due_at);
 

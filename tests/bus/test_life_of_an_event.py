@@ -208,3 +208,16 @@ def test_sigterm_ends_the_services_cleanly(spawn: Spawn) -> None:
     process: subprocess.Popen[bytes] = spawn()
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 0
+
+
+def test_a_replay_at_the_gate_keeps_the_name_it_first_came_in(db: psycopg.Connection[Any], house: Runner, vhost: Vhost) -> None:
+    told = Event("site.described.v1", "/root/x", "A_B_ch", {"site": "A.B.ch", "status": "active"})
+    with Client(vhost.client_url, vhost.ca_file) as operator:
+        told = told.signed(f"/{operator.account}/x")
+        db.execute(
+            "INSERT INTO bus.parked (queue, reason, detail, account, body) VALUES ('gate', 'failed', 'x', %s, %s)",
+            (operator.account, told.to_json()),
+        )
+        operator.ask("parking.replay.v1", {"parked_id": 1})
+        until(lambda: db.execute("SELECT status FROM site.sites").fetchall() == [("active",)])
+        assert operator.ask("parking.list.v1", {})["parked"] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
@@ -9,8 +10,10 @@ import uuid
 from typing import Any
 
 import psycopg
+import pytest
 
 from bus.client import Client
+from bus.errors import Refused, Unavailable
 from bus.runner import Runner
 from tests.fix_broker import Vhost
 from tests.fix_house import Spawn
@@ -87,3 +90,24 @@ def test_the_requests_of_a_matcher_that_died_go_to_the_next(db: psycopg.Connecti
     thread.join(timeout=30)
     assert answers[0]["job"]["job_id"] == job_id
     assert db.execute("SELECT state, pilot_id FROM job.jobs").fetchall() == [("Matched", "p1")]
+
+
+def test_a_pilot_that_died_while_it_waited_gets_no_job(db: psycopg.Connection[Any], house: Runner, vhost: Vhost) -> None:
+    db.execute(SITE)
+    for _ in range(3):
+        with Client(vhost.pilot_url, vhost.ca_file) as dead, contextlib.suppress(Unavailable):
+            dead.ask("match.request.v1", request() | {"pilot_id": "dead"}, within_s=0.2)
+    job_id = submit(vhost)
+    with Client(vhost.pilot_url, vhost.ca_file) as pilot:
+        assert pilot.ask("match.request.v1", request())["job"]["job_id"] == job_id
+    assert db.execute("SELECT pilot_id, attempt FROM job.jobs").fetchall() == [("p1", 1)]
+
+
+def test_a_job_too_large_for_a_reply_is_refused_when_it_is_submitted(
+    db: psycopg.Connection[Any], house: Runner, vhost: Vhost
+) -> None:
+    db.execute(SITE)
+    with Client(vhost.client_url, vhost.ca_file) as user, pytest.raises(Refused, match="more than 32768"):
+        description = {"Executable": "/bin/true", "Arguments": "é" * 8000}
+        user.ask("job.submit.v1", {"submission": str(uuid.uuid4()), "description": description})
+    assert db.execute("SELECT count(*) FROM job.jobs").fetchone() == (0,)

@@ -244,5 +244,12 @@ def test_a_start_that_fails_half_way_names_the_log_and_leaves_nothing(tmp_path: 
 def test_given_services_are_used_and_the_exit_code_is_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PILOTBUS_DSN", "postgresql://elsewhere/")
     monkeypatch.setenv("PILOTBUS_AMQP_URL", "amqps://elsewhere/")
-    assert stack.run("given", ["sh", "-c", 'test "$PILOTBUS_DSN" = postgresql://elsewhere/ && exit 7'], tmp_path) == 7
-    assert list(tmp_path.iterdir()) == []
+    for kind in ("CLIENT", "PILOT"):
+        monkeypatch.delenv(f"PILOTBUS_{kind}_AMQP_URL", raising=False)
+    with pytest.raises(StackError, match="PILOTBUS_CLIENT_AMQP_URL is not set"):
+        stack.run("given", ["true"], tmp_path)
+    monkeypatch.setenv("PILOTBUS_CLIENT_AMQP_URL", "amqps://ada@elsewhere/")
+    monkeypatch.setenv("PILOTBUS_PILOT_AMQP_URL", "amqps://pilot@elsewhere/")
+    said = 'test "$PILOTBUS_DSN" = postgresql://elsewhere/ && test -n "$PILOTBUS_SANDBOX_URL" && exit 7'
+    assert stack.run("given", ["sh", "-c", said], tmp_path) == 7
+    assert not (tmp_path / "given" / "pids").exists()

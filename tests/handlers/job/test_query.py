@@ -28,3 +28,13 @@ def test_history_tells_every_step(story: Story) -> None:
     (job,) = story._answers[0].data["jobs"]
     assert [step["state"] for step in job["history"]] == ["Received", "Checking", "Waiting", "Matched"]
     assert job["site"] == "CLOUD.CNIC.cn"
+
+
+def test_a_history_longer_than_a_reply_shows_its_end(story: Story) -> None:
+    submitted(story).sql(
+        """INSERT INTO job.history SELECT 1, n, now(), 'Running', 'step ' || n, repeat('\u00e9', 300), 1, 'x', NULL
+        FROM generate_series(2, 400) n"""
+    )
+    story.when(event("job.query.v1", "_", {"job_ids": [1], "history": True}), once=False)
+    (job,) = story._answers[0].data["jobs"]
+    assert job["history"][-1]["minor_status"] == "step 400"
