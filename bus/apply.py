@@ -17,9 +17,8 @@ from bus.postgres import Direct, together
 from schemas import catalogue, check, journaled
 
 # rows travel as one JSON text: psycopg's own arrays are dumped letter by letter and cost a fifth of the runner's time
-_SEEN = """INSERT INTO bus.inbox (handler, event_id, source)
-SELECT %s, id, source FROM json_to_recordset(%s::json) AS (id uuid, source text)
-ON CONFLICT DO NOTHING RETURNING event_id, source"""
+_SEEN = """INSERT INTO bus.inbox (handler, event_id)
+SELECT %s, id FROM json_to_recordset(%s::json) AS (id uuid) ON CONFLICT DO NOTHING RETURNING event_id"""
 _STORE = """WITH came AS (
     SELECT id, type, subject, body FROM json_to_recordset(%s::json) AS (id uuid, type text, subject text, body json)
 ), stored AS (
@@ -93,11 +92,12 @@ def _waves(events: Iterable[Event]) -> list[list[Event]]:
 
 def unseen(connection: Connection[Any], handler: str, events: Iterable[Event]) -> list[Event]:
     """Those of the events that the handler has not had before, each once, in order; from now on it has had them."""
-    first = {(event.id.lower(), event.source): event for event in events}
-    came = json.dumps([{"id": event_id, "source": source} for event_id, source in first])
-    rows = connection.execute(_SEEN, (handler, came)).fetchall()
-    fresh = {(str(event_id), source) for event_id, source in rows}
-    return [event for key, event in first.items() if key in fresh]
+    first: dict[str, Event] = {}
+    for event in events:
+        first.setdefault(event.id, event)
+    rows = connection.execute(_SEEN, (handler, json.dumps([{"id": event_id} for event_id in first]))).fetchall()
+    fresh = {str(event_id) for (event_id,) in rows}
+    return [event for event_id, event in first.items() if event_id in fresh]
 
 
 def _signed(handler: Handler, answers: Iterable[Event], words: Words) -> tuple[Event, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import traceback
 from collections.abc import Callable, Sequence
@@ -17,8 +18,9 @@ from bus.discover import Handler
 from bus.errors import Conflict, Invalid, Later, Unavailable
 from bus.event import Event
 from bus.gate import Denied, Gate
-from bus.parking import park, quarantine
+from bus.parking import park, quarantine, storable
 from bus.postgres import Direct, connect
+from bus.publisher import unreadable
 from bus.topology import PREFETCH, REQUESTS, TELEMETRY, Topology
 from bus.transport import LOST, Delivery, Transport, back_off
 from schemas import exchange_of
@@ -28,6 +30,7 @@ log = structlog.get_logger()
 IDLE_S = 1.0
 BATCH = PREFETCH // 2
 CONFLICTS = 20
+ACT_PREFETCH = 8
 
 _FAILED = """INSERT INTO bus.failures (handler, event_id, failed_at, detail) VALUES (%s, %s, now(), %s)
 ON CONFLICT (handler, event_id) DO UPDATE SET failed_at = now(), detail = excluded.detail"""
@@ -81,11 +84,14 @@ class Loop:
                     self.transport.declare(self._topology)
                 self.open()
                 self.ready.set()
-                attempt = 0
                 while not self.stopping.is_set():
                     self.turn()
+                    attempt = 0
             except (*LOST, Unavailable) as problem:
                 log.warning("loop.disconnected", handler=self.name, reason=str(problem))
+            except UnicodeDecodeError as problem:
+                log.exception("loop.unreadable", handler=self.name, reason=str(problem))
+                self._unstick()
             except Exception:
                 log.exception("loop.failed", handler=self.name)
             finally:
@@ -93,6 +99,13 @@ class Loop:
             self.stopping.wait(back_off(attempt := attempt + 1))
         if self._database is not None:
             self._database.close()
+
+    def _unstick(self) -> None:
+        """What py-amqp can not even read is in quarantine; without this it would come again for ever."""
+        with contextlib.suppress(Exception):
+            for delivery, settle in unreadable(self._url, self._ca_file, self.name, PREFETCH):
+                quarantine(self.database, delivery, "a property or the routing key is not UTF-8")
+                settle()
 
     def open(self) -> None:
         """Consuming."""
@@ -121,7 +134,7 @@ class Loop:
                 if attempt > 1:
                     log.warning("loop.paused", handler=self.name, reason=str(problem))
                 self.stopping.wait(back_off(attempt := attempt + 1, cap_s=5))
-                self.transport.receive(0, 0)  # heartbeats go on
+                self.transport.beat()
             else:
                 return
 
@@ -129,7 +142,7 @@ class Loop:
         """A bug: the traceback is kept, and the message goes back, one delivery burnt, until the limit parks it."""
         detail = traceback.format_exc()
         log.error("event.failed", handler=self.name, type=event.type, id=event.id, problem=detail)
-        self.hold(lambda: self._keep(event, detail))
+        self.hold(lambda: self._keep(event, storable(detail)))
         self.transport.reject(delivery, requeue=True)
 
     def _keep(self, event: Event, detail: str) -> None:
@@ -144,8 +157,20 @@ class HandlerLoop(Loop):
         self._handler, self._hands, self._gate = handler, hands, gate
         self._guarded = exchange_of(self.words.known[handler.consumes[0]]) not in (REQUESTS, TELEMETRY)
 
+    def open(self) -> None:
+        """Consuming; what touches the outside takes only a little ahead."""
+        self.transport.consume(self.name, ACT_PREFETCH if self._handler.verb == "act" else PREFETCH)
+
     def take(self, deliveries: Sequence[Delivery]) -> None:
-        """These have been applied together, or one by one if that failed, and acknowledged."""
+        """These have been applied and acknowledged: together, or one by one where each touches the outside."""
+        if self._handler.verb != "act":
+            self._take(deliveries)
+            return
+        for delivery in deliveries:
+            self._take([delivery])
+            self.transport.beat()
+
+    def _take(self, deliveries: Sequence[Delivery]) -> None:
         good = [(delivery, event) for delivery in deliveries if (event := self._read(delivery)) is not None]
         unsettled: set[Any] = set()
         try:

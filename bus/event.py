@@ -21,6 +21,7 @@ _WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TYPE = re.compile(r"[a-z][a-z0-9_]{0,40}\.[a-z][a-z0-9_]{0,40}\.v[1-9][0-9]{0,2}(\.reply)?")
 _SOURCE = re.compile(r"/[a-z][a-z0-9_-]{0,63}(/[A-Za-z0-9._-]{1,100}){0,2}")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_LABEL = re.compile(r"[!-~]{1,128}")
 _DEEPEST = 32
 
 
@@ -76,8 +77,8 @@ class Event:
         return self.answer(REFUSED, self.subject, {"code": code, "reason": reason[:2000]})
 
     def attested(self, account: str) -> Event:
-        """The same event with the sender that the broker has verified."""
-        return replace(self, authid=account)
+        """The same event with the sender that the broker has verified, and with its order ours to say."""
+        return replace(self, authid=account, partitionkey=None)
 
     def signed(self, source: str) -> Event:
         """The same event with its source."""
@@ -141,7 +142,7 @@ def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _decode(raw: bytes) -> dict[str, Any]:
     try:  # the order of the clauses matters: each is a ValueError
-        body = json.loads(raw, parse_constant=_no_constant, object_pairs_hook=_no_doubles)
+        body = json.loads(raw.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_doubles)
         deep = _depth(body)
     except Invalid:
         raise
@@ -191,6 +192,9 @@ def _depth(value: Any) -> int:
 def _judge(known: dict[str, str]) -> None:
     if not is_moment(known["time"]):
         raise Invalid(f"event.time: {known['time']!r} is no RFC 3339 moment")
+    for name in ("partitionkey", "causationid", "correlationid", "traceparent", "authid"):
+        if name in known and not _LABEL.fullmatch(known[name]):
+            raise Invalid(f"event.{name}: {known[name]!r} is not well formed")
     for name, pattern in (("id", _ID), ("type", _TYPE), ("source", _SOURCE), ("subject", _WORD)):
         if not pattern.fullmatch(known[name]):
             raise Invalid(f"event.{name}: {known[name]!r} is not well formed")

@@ -10,7 +10,7 @@ from psycopg import Connection
 from bus.apply import Stored, Words, store, unseen
 from bus.errors import Invalid
 from bus.event import Event
-from bus.parking import quarantine
+from bus.parking import quarantine, storable
 from bus.transport import FIRST_ACCOUNT, Delivery
 from schemas import exchange_of, key_of
 
@@ -61,7 +61,9 @@ class Gate:
         if event.type not in self._words.known or exchange_of(self._words.known[event.type]) != "ingress":
             raise Invalid(f"no outsider's event is called {event.type}")
         self._words.judge(event, strict=True)
-        return self.admit(delivery, event)
+        admitted = self.admit(delivery, event)
+        admitted.to_json()  # what is small in UTF-8 can be too large as it travels on
+        return admitted
 
     def pass_on(self, deliveries: Sequence[Delivery], connection: Connection[Any]) -> list[Stored]:
         """Each delivery is in the event store, once; or refused, with a reason event and its bytes in quarantine."""
@@ -87,7 +89,7 @@ def _judge_subject(event: Event, schema: Mapping[str, Any]) -> None:
 
 def _refusal(delivery: Delivery, reason: str) -> Event:
     account = delivery.account or "unknown"
-    data: dict[str, Any] = {"account": account, "reason": reason[:1000]}
+    data: dict[str, Any] = {"account": storable(account), "reason": storable(reason[:1000])}
     try:
         event = Event.from_json(delivery.body)
     except Invalid:

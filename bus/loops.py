@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import psycopg
 import structlog
 
 from bus import failpoints
 from bus.apply import Stored, Words, answer, store
 from bus.consume import BATCH, IDLE_S, HandlerLoop, Loop, reply
 from bus.discover import Handler
-from bus.errors import Later, Unavailable
+from bus.errors import Unavailable
 from bus.event import Event
 from bus.gate import NAME, Gate
-from bus.parking import park
+from bus.parking import park, quarantine
 from bus.postgres import connect
 from bus.topology import EVENTS, PARKING
 from bus.transport import LOST, Delivery, back_off
@@ -31,32 +31,56 @@ LONGEST_WAIT_S = 1200  # the broker closes a channel whose delivery waits for 30
 INBOX_DAYS = 14
 
 
-class GateLoop(Loop):
+class BatchLoop(Loop):
+    """Deliveries are taken together; if that fails, one by one, and one that fails alone is put in quarantine."""
+
+    def take(self, deliveries: Sequence[Delivery]) -> None:
+        """These are settled."""
+        try:
+            self.hold(lambda: self.settle(deliveries))
+        except (*LOST, Unavailable):
+            raise
+        except Exception:
+            for delivery in deliveries:
+                self._alone(delivery)
+        failpoints.reach(failpoints.AFTER_COMMIT_BEFORE_ACK, self.name)
+        self.transport.ack_up_to(deliveries[-1])
+
+    def _alone(self, delivery: Delivery) -> None:
+        try:
+            self.hold(lambda: self.settle([delivery]))
+        except (*LOST, Unavailable):
+            raise
+        except Exception:
+            detail = traceback.format_exc()
+            log.exception("message.failed", handler=self.name)
+            self.hold(lambda: quarantine(self.database, delivery, detail))
+
+    def settle(self, deliveries: Sequence[Delivery]) -> None:
+        """These have their effect, all or none."""
+        raise NotImplementedError
+
+
+class GateLoop(BatchLoop):
     """What comes from outside, checked and passed on."""
 
     def __init__(self, gate: Gate, **about: Any) -> None:
         super().__init__(NAME, **about)
         self._gate = gate
 
-    def take(self, deliveries: Sequence[Delivery]) -> None:
+    def settle(self, deliveries: Sequence[Delivery]) -> None:
         """These are in the event store, or refused."""
-        self.hold(lambda: self.send(self._gate.pass_on(deliveries, self.database)))
-        failpoints.reach(failpoints.AFTER_COMMIT_BEFORE_ACK, self.name)
-        self.transport.ack_up_to(deliveries[-1])
+        self.send(self._gate.pass_on(deliveries, self.database))
 
 
-class ParkingLoop(Loop):
+class ParkingLoop(BatchLoop):
     """Dead letters into the table that `pilotbus parking` shows."""
 
     def __init__(self, **about: Any) -> None:
         super().__init__(PARKING, **about)
 
-    def take(self, deliveries: Sequence[Delivery]) -> None:
+    def settle(self, deliveries: Sequence[Delivery]) -> None:
         """These are kept."""
-        self.hold(lambda: self._park(deliveries))
-        self.transport.ack_up_to(deliveries[-1])
-
-    def _park(self, deliveries: Sequence[Delivery]) -> None:
         with self.database.transaction():
             for delivery in deliveries:
                 park(self.database, delivery)
@@ -83,12 +107,13 @@ class AnswerLoop(HandlerLoop):
 
     def __init__(self, handler: Handler, hands: Any, gate: Gate, **about: Any) -> None:
         super().__init__(handler, hands, gate, **about)
-        self._wake_queue = f"wake.{handler.name}.{uuid.uuid4().hex}"
+        self._wake_queue = ""
         self._parked: dict[str, Parked] = {}
 
     def open(self) -> None:
         """Consuming requests, as many as there are, and wakes."""
         self._parked.clear()
+        self._wake_queue = f"wake.{self.name}.{uuid.uuid4().hex}"  # a new one: the broker may still hold the last for a while
         self.transport.consume(self.name, 0)
         self.transport.own_queue(self._wake_queue)
         for kind in self._handler.wakes:
@@ -131,9 +156,10 @@ class AnswerLoop(HandlerLoop):
                 for request in requests:
                     self._answer([request], wakes)
             else:
-                parked = self._parked.pop(requests[0].id)
-                self.give_up(parked.delivery, parked.event)
-                self.transport.ack([parked.delivery])
+                parked = self._parked.pop(requests[0].id, None)
+                if parked is not None:
+                    self.give_up(parked.delivery, parked.event)
+                    self.transport.ack([parked.delivery])
 
     def _ask(self, requests: Sequence[Event], wakes: Sequence[Event]) -> None:
         """A pilot that died while its request was parked gets nothing: it is forgotten before anything is committed."""
@@ -204,7 +230,7 @@ class Clock:
                     connection.execute("SELECT bus.tidy(%s, %s)", (today, INBOX_DAYS))
                     tidied = today
                 attempt = 0
-            except (psycopg.Error, Unavailable, Later) as problem:
+            except Exception as problem:  # whatever it is, time goes on
                 log.warning("clock.paused", reason=str(problem))
                 self._stopping.wait(back_off(attempt := attempt + 1, cap_s=5))
         if connection is not None:
@@ -214,7 +240,7 @@ class Clock:
 _DUE = """DELETE FROM bus.timers WHERE timer IN
 (SELECT timer FROM bus.timers WHERE due_at <= now() ORDER BY due_at LIMIT 1000 FOR UPDATE SKIP LOCKED)
 RETURNING type, subject, data"""
-_TICK = """INSERT INTO bus.inbox (handler, event_id, source) VALUES ('clock', %s, '/pilotbus/bus.clock')
+_TICK = """INSERT INTO bus.inbox (handler, event_id) VALUES ('clock', %s)
 ON CONFLICT DO NOTHING RETURNING event_id"""
 _MINUTES = uuid.UUID("6f0d6a52-3a51-5c7e-9d0e-0c3a6f3b8a11")
 

@@ -25,7 +25,7 @@ def park(connection: Connection[Any], delivery: Delivery, detail: str = "") -> N
     queue = str(delivery.headers.get("x-first-death-queue") or delivery.queue)
     why = str(delivery.headers.get("x-first-death-reason") or "unknown")
     event_id = str(_names(delivery.body).get("id") or "")
-    row = None if detail else connection.execute(_WHY, (queue, event_id)).fetchone()
+    row = None if detail else connection.execute(_WHY, (storable(queue), storable(event_id))).fetchone()
     _park(connection, delivery, queue, "failed", detail or (row[0] if row else f"dead-lettered: {why}"))
 
 
@@ -37,8 +37,14 @@ def _names(body: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def storable(text: str) -> str:
+    """The text as Postgres can keep it: strangers' text, and tracebacks that quote it, may hold NUL and half surrogates."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
+
+
 def _park(connection: Connection[Any], delivery: Delivery, queue: str, reason: str, detail: str) -> None:
     names = _names(delivery.body)
-    known = [str(names[name])[:200].replace("\x00", "") if name in names else None for name in ("id", "type")]
+    known = [storable(str(names[name])[:200]) if name in names else None for name in ("id", "type")]
     body = psycopg.Binary(delivery.body)
-    connection.execute(_PARK, (queue, reason, detail.replace("\x00", ""), delivery.account, *known, body))
+    account = storable(delivery.account) if delivery.account else None
+    connection.execute(_PARK, (storable(queue), reason, storable(detail), account, *known, body))

@@ -12,6 +12,12 @@ from psycopg.rows import dict_row
 
 from bus.errors import Bug, Conflict, Later, Unavailable
 
+# a lock or a statement that takes longer is tried again, and the broker is told meanwhile that we live
+_SESSION: dict[str, Any] = {
+    "options": "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=25s",
+    "keepalives_idle": 10,
+    "tcp_user_timeout": 30_000,
+}
 Rows = list[dict[str, Any]]
 T = TypeVar("T")
 A = TypeVar("A")
@@ -20,9 +26,7 @@ A = TypeVar("A")
 def connect(dsn: str, *, autocommit: bool = True) -> Connection[Any]:
     """A connection; raises Unavailable, naming the place, when there is no database."""
     try:
-        connection = psycopg.connect(
-            dsn, autocommit=autocommit, connect_timeout=10, prepare_threshold=2, options="-c timezone=UTC"
-        )
+        connection = psycopg.connect(dsn, autocommit=autocommit, connect_timeout=10, prepare_threshold=2, **_SESSION)
     except psycopg.OperationalError as problem:
         host, port = psycopg.conninfo.conninfo_to_dict(dsn).get("host"), psycopg.conninfo.conninfo_to_dict(dsn).get("port")
         raise Unavailable(f"no database answers at {host}:{port} ({str(problem).splitlines()[0]})") from problem

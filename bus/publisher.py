@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ from pika.adapters.select_connection import SelectConnection
 from bus.errors import Unavailable
 from bus.event import CONTENT_TYPE
 from bus.settings import account_of
-from bus.transport import FIRST_ACCOUNT, HEARTBEAT_S, back_off
+from bus.transport import FIRST_ACCOUNT, HEARTBEAT_S, Delivery, back_off
 
 log = structlog.get_logger()
 
@@ -46,6 +46,46 @@ class Outcome:
     unroutable: frozenset[int]
 
 
+def parameters(url: str, ca_file: str) -> Any:
+    """How pika connects."""
+    found = pika.URLParameters(url)
+    if url.startswith("amqps:"):
+        context = ssl.create_default_context(cafile=ca_file or None)
+        found.ssl_options = pika.SSLOptions(context, found.host)
+    found.heartbeat = HEARTBEAT_S
+    found.blocked_connection_timeout = 60
+    return found
+
+
+def unreadable(url: str, ca_file: str, queue: str, look_at: int) -> Iterator[tuple[Delivery, Callable[[], None]]]:
+    """Messages at the head of a queue whose properties or key are not UTF-8, each with what settles it.
+
+    pika gives such words as bytes, where py-amqp gives up on the whole connection. The others go back to the queue.
+    """
+    connection = pika.BlockingConnection(parameters(url, ca_file))
+    try:
+        channel = connection.channel()
+        for _ in range(look_at):
+            method, properties, body = channel.basic_get(queue)
+            if method is None:
+                break
+            words = [method.routing_key, *(getattr(properties, name, None) for name in _SHORT_WORDS)]
+            if any(isinstance(word, bytes) for word in words) or _has_bytes(properties.headers):
+                told = Delivery(queue, body, method.delivery_tag, method.exchange, "", {"user_id": properties.user_id})
+                yield told, functools.partial(channel.basic_ack, method.delivery_tag)
+    finally:
+        connection.close()
+
+
+_SHORT_WORDS = ("content_type", "content_encoding", "correlation_id", "reply_to", "expiration", "message_id", "type", "app_id")
+
+
+def _has_bytes(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(isinstance(name, bytes) or _has_bytes(inner) for name, inner in value.items())
+    return isinstance(value, bytes) or (isinstance(value, list) and any(map(_has_bytes, value)))
+
+
 class _Batch:
     def __init__(self, messages: Sequence[Message]) -> None:
         self.messages = messages
@@ -60,12 +100,7 @@ class Publisher:
 
     def __init__(self, url: str, ca_file: str = "") -> None:
         self._account = account_of(url)
-        self._parameters = pika.URLParameters(url)
-        if url.startswith("amqps:"):
-            context = ssl.create_default_context(cafile=ca_file or None)
-            self._parameters.ssl_options = pika.SSLOptions(context, self._parameters.host)
-        self._parameters.heartbeat = HEARTBEAT_S
-        self._parameters.blocked_connection_timeout = 60
+        self._parameters = parameters(url, ca_file)
         self._lock = threading.Lock()
         self._connection: Any = None
         self._channel: Any = None

@@ -14,6 +14,7 @@ UNTRUSTED = (INGRESS, TELEMETRY, REQUESTS)
 GATE = "gate"
 PREFETCH = 400
 DELIVERY_LIMIT = 3
+NO_LIMIT = 1_000_000  # explicit, because RabbitMQ 4 would drop a message after 20 deliveries
 
 _RECORD = {  # of record: confirmed only when on disk, never lost on its way to parking
     "x-queue-type": "quorum",
@@ -22,7 +23,7 @@ _RECORD = {  # of record: confirmed only when on disk, never lost on its way to 
     "x-dead-letter-strategy": "at-least-once",
     "x-overflow": "reject-publish",
 }
-_COMMAND = {"x-queue-type": "classic", "x-max-length": 500_000, "x-overflow": "reject-publish", "x-message-ttl": 600_000}
+_COMMAND = {"x-queue-type": "classic", "x-max-length": 500_000, "x-overflow": "reject-publish", "x-message-ttl": 1_800_000}
 _TELEMETRY = {"x-queue-type": "classic", "x-max-length": 100_000, "x-overflow": "drop-head"}
 
 
@@ -68,7 +69,7 @@ def topology(handlers: Iterable[Handler], schemas: Mapping[str, Mapping[str, Any
     """The whole broker for these handlers."""
     queues = [
         Queue(GATE, _RECORD | {"x-max-length": 2_000_000}),
-        Queue(PARKING, {"x-queue-type": "quorum"}),
+        Queue(PARKING, {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT}),
     ]
     bindings = [Binding(INGRESS, GATE, "#"), Binding(PARKING, PARKING, "")]
     for handler in handlers:

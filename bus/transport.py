@@ -12,6 +12,7 @@ import functools
 import random
 import ssl
 import time
+import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -78,7 +79,6 @@ class Transport:
         self._url, self._ca_file = url, ca_file
         self._deliveries: deque[Delivery] = deque()
         self._returned: list[Exception] = []
-        self._consumers: list[Any] = []
         self._beat_at = 0.0
         self._connection: Any = None
         self._channel: Any = None
@@ -105,6 +105,7 @@ class Transport:
     def _open_channel(self) -> None:
         self._deliveries.clear()
         self._channel = self._connection.channel()
+        self._channel.auto_decode = False
         if hasattr(self._channel, "events"):
             self._channel.events["basic_return"].add(self._on_return)
 
@@ -173,14 +174,15 @@ class Transport:
 
     def consume(self, queue: str, prefetch: int = 0, *, no_ack: bool = False) -> None:
         """From now on `receive` gives what this queue holds; prefetch 0 is unlimited."""
-        consumer = kombu.Consumer(
-            self._channel, queues=[kombu.Queue(queue, no_declare=True)], no_ack=no_ack, accept=None, auto_declare=False
-        )
-        consumer.on_message = lambda message: self._deliveries.append(_delivery(queue, message))
         if prefetch:
-            consumer.qos(prefetch_count=prefetch)
-        consumer.consume()
-        self._consumers.append(consumer)
+            self._channel.basic_qos(0, prefetch, False)
+        # not kombu's Consumer: it would obey a stranger's headers, and unpack or decode what it was sent
+        self._channel.basic_consume(
+            queue,
+            no_ack=no_ack,
+            callback=lambda message: self._deliveries.append(_delivery(queue, message)),
+            consumer_tag=f"{queue}.{uuid.uuid4().hex}",
+        )
 
     def receive(self, limit: int, timeout_s: float) -> list[Delivery]:
         """What has arrived, at most `limit`; waits up to timeout_s for the first, never for the others."""
@@ -189,6 +191,10 @@ class Transport:
         while len(self._deliveries) < limit and self._drain(0):
             pass
         return [self._deliveries.popleft() for _ in range(min(limit, len(self._deliveries)))]
+
+    def beat(self) -> None:
+        """The broker knows that this connection is alive, however much waits to be handled."""
+        self._drain(0)
 
     def _drain(self, timeout_s: float) -> bool:
         """True when something arrived."""
@@ -263,7 +269,8 @@ class Transport:
 
 
 def _delivery(queue: str, message: Any) -> Delivery:
-    body = message.body if isinstance(message.body, bytes) else str(message.body).encode()
+    body = message.body if isinstance(message.body, bytes) else str(message.body).encode("utf-8", "replace")
     info, properties = message.delivery_info, message.properties
     exchange, key = info.get("exchange") or "", info.get("routing_key") or ""
-    return Delivery(queue, body, message.delivery_tag, exchange, key, properties, message.headers or {})
+    headers = properties.get("application_headers") or getattr(message, "headers", None) or {}
+    return Delivery(queue, body, message.delivery_tag, exchange, key, properties, headers)

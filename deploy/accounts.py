@@ -14,7 +14,7 @@ SERVICE, PILOT, ADMIN = "pilotbus", "pilot", "stack-admin"
 _TAKEN = {SERVICE, PILOT, ADMIN, "guest"}
 _NOTHING = "^$"
 # RabbitMQ puts the account's name in: whoever writes to an untrusted exchange signs with an own routing key.
-_OWN_KEYS = "^{username}\\."
+_OWN_KEYS = "^{username}\\.[A-Za-z0-9._-]+$"
 
 
 def login_account() -> str:

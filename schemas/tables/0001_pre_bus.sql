@@ -47,9 +47,8 @@ CREATE INDEX unsent_recorded_at ON bus.unsent (recorded_at);
 CREATE TABLE bus.inbox (
     handler text NOT NULL,
     event_id uuid NOT NULL,
-    source text NOT NULL,
     seen_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (event_id, handler, source)
+    PRIMARY KEY (event_id, handler)
 );
 CREATE INDEX inbox_seen_at ON bus.inbox USING brin (seen_at);
 

@@ -25,6 +25,12 @@ CREATE FUNCTION match.claim(
 DECLARE
     chosen job.jobs%ROWTYPE;
 BEGIN
+    RETURN QUERY SELECT j.job_id, j.attempt, j.owner, j.vo, j.description
+    FROM match.claims c JOIN job.jobs j ON j.job_id = c.job_id AND j.attempt = c.attempt AND j.state = 'Matched'
+    WHERE c.pilot_id = the_pilot AND c.request_id = the_request;
+    IF FOUND THEN
+        RETURN; -- the answer to the commit was lost: the same request never gets a second job
+    END IF;
     SELECT * INTO chosen FROM job.jobs j WHERE j.queue_id = the_queue AND j.state = 'Waiting'
     ORDER BY j.priority DESC, j.job_id LIMIT 1 FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN

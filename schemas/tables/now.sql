@@ -63,6 +63,12 @@ CREATE FUNCTION match.claim(the_queue bigint, the_pilot text, the_request uuid, 
 DECLARE
     chosen job.jobs%ROWTYPE;
 BEGIN
+    RETURN QUERY SELECT j.job_id, j.attempt, j.owner, j.vo, j.description
+    FROM match.claims c JOIN job.jobs j ON j.job_id = c.job_id AND j.attempt = c.attempt AND j.state = 'Matched'
+    WHERE c.pilot_id = the_pilot AND c.request_id = the_request;
+    IF FOUND THEN
+        RETURN; -- the answer to the commit was lost: the same request never gets a second job
+    END IF;
     SELECT * INTO chosen FROM job.jobs j WHERE j.queue_id = the_queue AND j.state = 'Waiting'
     ORDER BY j.priority DESC, j.job_id LIMIT 1 FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
@@ -116,7 +122,6 @@ CREATE TABLE bus.failures (
 CREATE TABLE bus.inbox (
     handler text NOT NULL,
     event_id uuid NOT NULL,
-    source text NOT NULL,
     seen_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
@@ -300,7 +305,7 @@ ALTER TABLE ONLY bus.failures
     ADD CONSTRAINT failures_pkey PRIMARY KEY (handler, event_id);
 
 ALTER TABLE ONLY bus.inbox
-    ADD CONSTRAINT inbox_pkey PRIMARY KEY (event_id, handler, source);
+    ADD CONSTRAINT inbox_pkey PRIMARY KEY (event_id, handler);
 
 ALTER TABLE ONLY bus.parked
     ADD CONSTRAINT parked_pkey PRIMARY KEY (parked_id);
