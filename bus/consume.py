@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import traceback
 from collections.abc import Callable, Sequence
@@ -78,6 +77,7 @@ class Loop:
     def _run(self) -> None:
         attempt = 0
         while not self.stopping.is_set():
+            stuck = False
             try:
                 self.transport = Transport(self._url, self._ca_file).connect()
                 if attempt:  # the runner has declared everything before the first time
@@ -90,22 +90,26 @@ class Loop:
             except (*LOST, Unavailable) as problem:
                 log.warning("loop.disconnected", handler=self.name, reason=str(problem))
             except UnicodeDecodeError as problem:
-                log.exception("loop.unreadable", handler=self.name, reason=str(problem))
-                self._unstick()
+                log.warning("loop.unreadable", handler=self.name, reason=str(problem))
+                stuck = True
             except Exception:
                 log.exception("loop.failed", handler=self.name)
             finally:
                 self.transport.close()
+            if stuck:
+                self._unstick()
             self.stopping.wait(back_off(attempt := attempt + 1))
         if self._database is not None:
             self._database.close()
 
     def _unstick(self) -> None:
         """What py-amqp can not even read is in quarantine; without this it would come again for ever."""
-        with contextlib.suppress(Exception):
+        try:
             for delivery, settle in unreadable(self._url, self._ca_file, self.name, PREFETCH):
                 quarantine(self.database, delivery, "a property or the routing key is not UTF-8")
                 settle()
+        except Exception:
+            log.exception("loop.stuck", handler=self.name)
 
     def open(self) -> None:
         """Consuming."""
