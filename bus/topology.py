@@ -12,7 +12,7 @@ from schemas import exchange_of
 INGRESS, EVENTS, TELEMETRY, REQUESTS, PARKING = "ingress", "events", "telemetry", "requests", "parking"
 UNTRUSTED = (INGRESS, TELEMETRY, REQUESTS)
 GATE = "gate"
-PREFETCH = 400
+PREFETCH = 1000
 DELIVERY_LIMIT = 3
 NO_LIMIT = 1_000_000  # explicit, because RabbitMQ 4 would drop a message after 20 deliveries
 
