@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bus.settings import settings
 from deploy import process, stack
 from deploy.pilot_zip import build
 
@@ -19,22 +21,28 @@ def directory_of(name: str) -> Path:
     return stack.RUN_DIRECTORY / name
 
 
-def start_services(name: str, settings: Mapping[str, str]) -> None:
+def start_services(name: str, told: Mapping[str, str]) -> None:
     """The services consume. Raises StackError, with the place of their log, when they do not."""
     directory = directory_of(name)
     # the stack's directory on the command line is how `process` knows its own
     command = [sys.executable, "-m", "deploy.local", str(directory) + "/"]
     ready = directory / "services.ready"
     ready.unlink(missing_ok=True)
-    process.launch(directory, SERVICES, command, {"PYTHONPATH": str(stack.RUN_DIRECTORY.parent), **settings})
+    process.launch(directory, SERVICES, command, {"PYTHONPATH": str(stack.RUN_DIRECTORY.parent), **_own(), **told})
     process.wait_until_ready(directory, SERVICES, ready.exists, READY_WITHIN_S)
+
+
+def _own() -> dict[str, str]:
+    """What the person at the keyboard adds to the stack's settings."""
+    wanted = ("PILOTBUS_EXTENSIONS", "PILOTBUS_HANDLERS")
+    return {name: os.environ[name] for name in wanted if name in os.environ}
 
 
 def start_pilots(name: str, site: str, count: int, flags: Sequence[str] = ()) -> list[str]:
     """So many pilots of a site run on this machine, from the zip, each in its own folder; their names."""
     directory = directory_of(name)
     archive = directory / "pilot.pyz"
-    build(archive)
+    build(archive, settings().houses)
     known = stack.read_settings(directory / "pilot.env")
     taken = {path.name for path in (directory / "pids").glob("pilot-*")}
     free = [f"pilot-{number}" for number in range(1, 10_000) if f"pilot-{number}" not in taken][:count]
@@ -71,7 +79,6 @@ def status(name: str) -> list[stack.ServerStatus]:
 def main(directory: str) -> int:
     """The services of a stack, in this process; a file says when they are ready."""
     from bus.log import configure
-    from bus.settings import settings
     from deploy import start
 
     configure()

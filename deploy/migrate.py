@@ -1,4 +1,4 @@
-"""The numbered tables, applied in order, each once, each in its own transaction."""
+"""The numbered tables, applied in order, each once: all that are new, or none."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ def migrate(connection: Connection[Any], *houses: Path) -> list[str]:
         connection.execute(_LEDGER)
         known = dict(connection.execute("SELECT name, digest FROM public.migrations").fetchall())
         for path in files(*houses):
+            name = path.name if path.parent == TABLES else f"{path.parents[2].name}/{path.name}"
             text = path.read_bytes()
             digest = sha256(text).hexdigest()
-            if path.name not in known:
+            if name not in known:
                 connection.execute(text)
-                connection.execute("INSERT INTO public.migrations (name, digest) VALUES (%s, %s)", (path.name, digest))
-                done.append(path.name)
-            elif known[path.name] != digest:
-                raise Failure(f"{path.name} was changed after it had been applied; write a new migration instead", CONFLICT)
+                connection.execute("INSERT INTO public.migrations (name, digest) VALUES (%s, %s)", (name, digest))
+                done.append(name)
+            elif known[name] != digest:
+                raise Failure(f"{name} was changed after it had been applied; write a new migration instead", CONFLICT)
     return done

@@ -10,30 +10,18 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
-from bus.apply import Words
-from bus.discover import HOUSE, Handler, handlers
 from bus.postgres import connect
 from bus.runner import Runner
 from bus.settings import Settings
+from deploy.house import found_handlers, words_of
 from deploy.migrate import migrate
 from handlers.file.store.local import LocalStore, serve
 from handlers.file.store.s3 import S3Store
-from schemas import HOME, catalogue
 
 log = structlog.get_logger()
 
 MEGABYTE = 1 << 20
-
-
-def words_of(settings: Settings) -> Words:
-    """The house's words and those of every extension."""
-    own = [house / "schemas" for house in settings.houses if (house / "schemas").is_dir()]
-    return Words(catalogue(HOME, *own))
-
-
-def found_handlers(settings: Settings, words: Words) -> list[Handler]:
-    """Every handler of the house and of its extensions, under one rule."""
-    return list(handlers(HOUSE, *(house / "handlers" for house in settings.houses), known=words.known))
+GRANT = "file.grant"
 
 
 @contextlib.contextmanager
@@ -68,9 +56,10 @@ def run(settings: Settings, told: Callable[[], None] = lambda: None) -> int:
     everything = found_handlers(settings, words)
     with connect(settings.dsn) as connection:
         log.info("tables.migrated", applied=migrate(connection, *settings.houses))
-    with sandbox_store(settings) as store:
-        chosen = [name.strip() for name in settings.handlers.split(",") if name.strip()]
-        runner = Runner(settings, everything, words, {"file.grant": store}, chosen).start()
+    chosen = [name.strip() for name in settings.handlers.split(",") if name.strip()]
+    grants = not chosen or {"file", GRANT} & set(chosen)
+    with sandbox_store(settings) if grants else contextlib.nullcontext() as store:
+        runner = Runner(settings, everything, words, {GRANT: store}, chosen).start()
         told()
         stopping.wait()
         runner.stop()

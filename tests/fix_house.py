@@ -19,7 +19,7 @@ from bus.discover import Handler, handlers
 from bus.event import Event
 from bus.runner import Runner
 from bus.settings import Settings
-from deploy.start import found_handlers
+from deploy.house import found_handlers
 from handlers.file.store._contract import Grant
 from tests.fix_broker import Vhost
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from bus.apply import Words
 from bus.client import Client
 from bus.errors import Invalid
 from bus.settings import Settings, settings
@@ -59,10 +60,10 @@ def client_settings() -> Settings:
     return found
 
 
-def client(component: str) -> Client:
+def client(component: str, words: Words | None = None) -> Client:
     """A client, to be entered."""
     found = client_settings()
-    return Client(found.client_amqp_url, found.ca_file, component=component)
+    return Client(found.client_amqp_url, found.ca_file, component=component, words=words)
 
 
 def job_ids(words: Iterable[str]) -> list[int]:

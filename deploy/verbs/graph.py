@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from bus.apply import Words
-from bus.discover import handlers
+from bus.settings import settings
 from bus.topology import definitions, topology
+from deploy.house import found_handlers, words_of
 from deploy.verbs.common import print_json
 from schemas.rules.job_states import diagram
 
@@ -20,8 +20,8 @@ def run(
     vhost: Annotated[str, typer.Option(help="The virtual host in the definitions.")] = "pilotbus",
 ) -> None:
     """Print the flow of events."""
-    words = Words()
-    found = sorted(handlers(known=words.known), key=lambda handler: handler.name)
+    words = words_of(settings())
+    found = sorted(found_handlers(settings(), words), key=lambda handler: handler.name)
     if rabbitmq:
         print_json(json.loads(json.dumps(definitions(topology(found, words.known), vhost))))
     elif states:

@@ -15,6 +15,8 @@ import typer
 
 from bus.apply import Words
 from bus.errors import Invalid
+from bus.settings import settings
+from deploy.house import words_of
 from deploy.verbs.common import client
 
 
@@ -27,7 +29,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check.")] = False,  # noqa: FBT002
 ) -> None:
     """Publish an event."""
-    words = Words()
+    words = words_of(settings())
     if type not in words.known:
         raise Invalid(f"no schema for {type}{_suggestion(type, words)}")
     text = file.read_text(encoding="utf-8") if file else sys.stdin.read() if body == "-" else body
@@ -40,7 +42,7 @@ def run(
         for value in bodies:
             words.judge(Event(type, "/dry/run", "_", value), strict=True)
         return
-    with client("publish-event") as bus:
+    with client("publish-event", words) as bus:
         for value in bodies:
             sys.stdout.write(bus.say(type, value, subject=subject or None, event_id=event_id or None).id + "\n")
 
