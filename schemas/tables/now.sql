@@ -12,7 +12,11 @@ CREATE SCHEMA match;
 
 CREATE SCHEMA pilot;
 
+CREATE SCHEMA registry;
+
 CREATE SCHEMA site;
+
+CREATE SCHEMA trust;
 
 CREATE FUNCTION bus.tidy(today date, inbox_days integer) RETURNS void
     LANGUAGE plpgsql
@@ -85,6 +89,38 @@ BEGIN
     ON CONFLICT (timer) DO UPDATE SET due_at = excluded.due_at, data = excluded.data;
     RETURN QUERY SELECT chosen.job_id, chosen.attempt, chosen.owner, chosen.vo, chosen.description;
 END $$;
+
+CREATE FUNCTION registry.standing(the_account text) RETURNS TABLE("group" text, vo text, properties text[])
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT g."group", g.vo, g.properties
+    FROM registry.members m JOIN registry.groups g ON g."group" = m."group"
+    WHERE m.account = the_account
+    UNION ALL
+    SELECT g."group", g.vo, g.properties FROM registry.groups g
+    WHERE g."group" = 'local_user' AND NOT EXISTS (SELECT FROM registry.users u WHERE u.account = the_account)
+$$;
+
+CREATE FUNCTION trust.standing(the_accounts text[]) RETURNS TABLE(account text, banned text, pilot_id text, site text, ce text, vo text, tags text[], operates boolean)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT a, CASE
+            WHEN b.name IS NOT NULL THEN b.kind || ' ' || b.name || ' is banned: ' || b.reason
+            WHEN p.pilot_id IS NULL AND a LIKE 'pilot-%' THEN 'no such pilot was ever enrolled'
+            WHEN p.revoked_at IS NOT NULL THEN 'pilot ' || p.pilot_id || ' is revoked: ' || p.revoked_because
+            WHEN a LIKE 'pilot-%' AND p.enrolled_at IS NULL THEN 'pilot ' || p.pilot_id || ' has not enrolled'
+        END,
+        p.pilot_id, p.site, p.ce, p.vo, p.tags,
+        EXISTS (SELECT FROM registry.standing(a) s WHERE a NOT LIKE 'pilot-%' AND 'Operator' = ANY(s.properties))
+    FROM unnest(the_accounts) a
+    LEFT JOIN trust.enrolments p ON a = 'pilot-' || p.pilot_id
+    LEFT JOIN LATERAL (
+        SELECT * FROM trust.bans b
+        WHERE (b.until IS NULL OR b.until > now())
+          AND ((b.kind = 'user' AND b.name = a) OR (b.kind = 'pilot' AND b.name = p.pilot_id) OR (b.kind = 'site' AND b.name = p.site))
+        ORDER BY b.kind LIMIT 1
+    ) b ON true
+$$;
 
 CREATE SEQUENCE bus.event_position
     START WITH 1
@@ -281,6 +317,33 @@ CREATE TABLE pilot.pilots (
     CONSTRAINT pilots_state_check CHECK ((state = ANY (ARRAY['Submitted'::text, 'Waiting'::text, 'Running'::text, 'Done'::text, 'Failed'::text, 'Aborted'::text, 'Deleted'::text, 'Unknown'::text])))
 );
 
+CREATE TABLE registry.groups (
+    "group" text NOT NULL,
+    vo text NOT NULL,
+    properties text[] NOT NULL,
+    job_share integer DEFAULT 1000 NOT NULL,
+    described_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE registry.members (
+    account text NOT NULL,
+    number integer NOT NULL,
+    "group" text NOT NULL
+);
+
+CREATE TABLE registry.users (
+    account text NOT NULL,
+    dns text[] DEFAULT '{}'::text[] NOT NULL,
+    email text DEFAULT ''::text NOT NULL,
+    described_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE registry.vos (
+    vo text NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    described_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE site.sites (
     site text NOT NULL,
     description text DEFAULT ''::text NOT NULL,
@@ -291,6 +354,33 @@ CREATE TABLE site.sites (
     tags text[] DEFAULT '{}'::text[] NOT NULL,
     described_at timestamp with time zone NOT NULL,
     CONSTRAINT sites_status_check CHECK ((status = ANY (ARRAY['active'::text, 'banned'::text])))
+);
+
+CREATE TABLE trust.bans (
+    kind text NOT NULL,
+    name text NOT NULL,
+    reason text NOT NULL,
+    banned_by text NOT NULL,
+    banned_at timestamp with time zone NOT NULL,
+    until timestamp with time zone,
+    CONSTRAINT bans_kind_check CHECK ((kind = ANY (ARRAY['user'::text, 'pilot'::text, 'site'::text])))
+);
+
+CREATE TABLE trust.enrolments (
+    pilot_id text NOT NULL,
+    secret_sha256 text NOT NULL,
+    site text NOT NULL,
+    ce text DEFAULT ''::text NOT NULL,
+    vo text DEFAULT ''::text NOT NULL,
+    tags text[] DEFAULT '{}'::text[] NOT NULL,
+    invited_by text NOT NULL,
+    invited_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    use_sha256 text,
+    enrolled_at timestamp with time zone,
+    peer text,
+    revoked_at timestamp with time zone,
+    revoked_because text
 );
 
 ALTER TABLE ONLY bus.events ATTACH PARTITION bus.events_default DEFAULT;
@@ -346,8 +436,29 @@ ALTER TABLE ONLY pilot.orders
 ALTER TABLE ONLY pilot.pilots
     ADD CONSTRAINT pilots_pkey PRIMARY KEY (pilot_id);
 
+ALTER TABLE ONLY registry.groups
+    ADD CONSTRAINT groups_pkey PRIMARY KEY ("group");
+
+ALTER TABLE ONLY registry.members
+    ADD CONSTRAINT members_account_group_key UNIQUE (account, "group");
+
+ALTER TABLE ONLY registry.members
+    ADD CONSTRAINT members_pkey PRIMARY KEY (account, number);
+
+ALTER TABLE ONLY registry.users
+    ADD CONSTRAINT users_pkey PRIMARY KEY (account);
+
+ALTER TABLE ONLY registry.vos
+    ADD CONSTRAINT vos_pkey PRIMARY KEY (vo);
+
 ALTER TABLE ONLY site.sites
     ADD CONSTRAINT sites_pkey PRIMARY KEY (site);
+
+ALTER TABLE ONLY trust.bans
+    ADD CONSTRAINT bans_pkey PRIMARY KEY (kind, name);
+
+ALTER TABLE ONLY trust.enrolments
+    ADD CONSTRAINT enrolments_pkey PRIMARY KEY (pilot_id);
 
 CREATE INDEX events_event_id ON ONLY bus.events USING btree (event_id);
 
@@ -371,6 +482,10 @@ CREATE INDEX jobs_pilot ON job.jobs USING btree (pilot_id) WHERE (state = ANY (A
 
 CREATE INDEX jobs_waiting ON job.jobs USING btree (queue_id, priority DESC, job_id) WHERE (state = 'Waiting'::text);
 
+CREATE INDEX users_dns ON registry.users USING gin (dns);
+
+CREATE INDEX enrolments_site ON trust.enrolments USING btree (site);
+
 ALTER INDEX bus.events_event_id ATTACH PARTITION bus.events_default_event_id_idx;
 
 ALTER INDEX bus.events_pkey ATTACH PARTITION bus.events_default_pkey;
@@ -385,3 +500,6 @@ ALTER TABLE ONLY job.history
 
 ALTER TABLE ONLY job.jobs
     ADD CONSTRAINT jobs_submission_fkey FOREIGN KEY (submission) REFERENCES job.submissions(submission);
+
+ALTER TABLE ONLY registry.members
+    ADD CONSTRAINT members_account_fkey FOREIGN KEY (account) REFERENCES registry.users(account) ON DELETE CASCADE;
