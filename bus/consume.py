@@ -16,7 +16,7 @@ from bus.apply import Applied, Stored, Words, apply, outright
 from bus.discover import Handler
 from bus.errors import Conflict, Invalid, Later, Unavailable
 from bus.event import Event
-from bus.gate import Denied, Gate
+from bus.gate import Denied, Flooded, Gate
 from bus.parking import park, quarantine, storable
 from bus.postgres import Direct, connect
 from bus.publisher import unreadable
@@ -175,6 +175,8 @@ class HandlerLoop(Loop):
             self.transport.beat()
 
     def _take(self, deliveries: Sequence[Delivery]) -> None:
+        if not self._guarded:
+            self.hold(lambda: self._gate.learn(self.database, deliveries))
         good = [(delivery, event) for delivery in deliveries if (event := self._read(delivery)) is not None]
         unsettled: set[Any] = set()
         try:
@@ -219,19 +221,32 @@ class HandlerLoop(Loop):
         """The event, or None when it is quarantined (of record) or refused (a request)."""
         event: Event | None = None
         try:
+            if not self._guarded:
+                self._gate.within_rate(delivery)
             event = Event.from_json(delivery.body)
             if event.type not in self._handler.consumes:
                 raise Invalid(f"{self.name} does not take {event.type}")
             self.words.judge(event)
-            return event if self._guarded else self._gate.admit(delivery, event)
+            if self._guarded:
+                return event
+            if delivery.exchange == REQUESTS and delivery.reply_to is None:
+                raise Denied("a request is replied to by direct reply-to and in no other way")
+            return self._gate.admit(delivery, event)
+        except Flooded:
+            return None  # neither read nor replied to: whoever floods pays for it alone
         except Invalid as problem:
-            if event is not None and delivery.exchange == REQUESTS:
-                code = "denied" if isinstance(problem, Denied) else "invalid"
-                reply(self.transport, delivery, event.refuse(code, str(problem)).signed(self._handler.source))
-                return None
+            self._refuse(delivery, event, problem)
+            return None
+
+    def _refuse(self, delivery: Delivery, event: Event | None, problem: Invalid) -> None:
+        if not self._guarded:
+            self._gate.alarm(delivery, problem)
+        if event is not None and delivery.exchange == REQUESTS:
+            code = "denied" if isinstance(problem, Denied) else "invalid"
+            reply(self.transport, delivery, event.refuse(code, str(problem)).signed(self._handler.source))
+        else:
             reason = str(problem)
             self.hold(lambda: quarantine(self.database, delivery, reason))
-            return None
 
     def _apply(self, received: Sequence[Received]) -> None:
         if not received:

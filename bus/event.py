@@ -17,9 +17,9 @@ LARGEST_PAGE_BYTES = 56_000
 CONTENT_TYPE = "application/cloudevents+json"
 REFUSED = "request.refused.v1.reply"
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_WORD = re.compile(r"[A-Za-z0-9_-]{1,70}")
 _TYPE = re.compile(r"[a-z][a-z0-9_]{0,40}\.[a-z][a-z0-9_]{0,40}\.v[1-9][0-9]{0,2}(\.reply)?")
-_SOURCE = re.compile(r"/[a-z][a-z0-9_-]{0,63}(/[A-Za-z0-9._-]{1,100}){0,2}")
+_SOURCE = re.compile(r"/[a-z][a-zA-Z0-9_-]{0,69}(/[A-Za-z0-9._-]{1,100}){0,2}")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _LABEL = re.compile(r"[!-~]{1,128}")
 _DEEPEST = 32
@@ -40,6 +40,11 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def audience(routing_key: str, owner: str | None, vo: str | None) -> list[str]:
+    """The keys beside its own under which an event travels: `of.<owner>.…` and `in.<vo>.…`."""
+    return [f"{word}.{name}.{routing_key}" for word, name in (("of", owner), ("in", vo)) if name]
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """A fact that has happened, or a request and its reply: CloudEvents attributes under their own names."""
@@ -55,9 +60,11 @@ class Event:
     correlationid: str | None = None
     traceparent: str | None = None
     authid: str | None = None
+    owner: str | None = None
+    vo: str | None = None
 
     def answer(self, type: str, subject: object, data: Any) -> Event:  # noqa: A002 - CloudEvents' own word
-        """The event that follows from this one: same correlation, and this one as its cause."""
+        """The event that follows from this one: same correlation, same owner, and this one as its cause."""
         return Event(
             type,
             "",  # the runner signs it with the handler's name
@@ -66,7 +73,13 @@ class Event:
             causationid=self.id,
             correlationid=self.correlationid or self.id,
             traceparent=self.traceparent,
+            owner=self.owner,
+            vo=self.vo,
         )
+
+    def of(self, owner: str, vo: str) -> Event:
+        """The same event as that person's and that community's, who may follow it."""
+        return replace(self, owner=owner, vo=vo)
 
     def reply(self, data: Any) -> Event:
         """The reply to this request."""
@@ -78,7 +91,7 @@ class Event:
 
     def attested(self, account: str) -> Event:
         """The same event with the sender that the broker has verified, and with its order ours to say."""
-        return replace(self, authid=account, partitionkey=None)
+        return replace(self, authid=account, partitionkey=None, owner=None, vo=None)
 
     def signed(self, source: str) -> Event:
         """The same event with its source."""
@@ -93,6 +106,11 @@ class Event:
     def routing_key(self) -> str:
         """Where it goes on a trusted exchange: type first, so that `job.#` means every job event."""
         return f"{self.type}.{self.subject}"
+
+    @property
+    def audience(self) -> list[str]:
+        """The keys by which its owner and its owner's community follow it, who may not follow all."""
+        return audience(self.routing_key, self.owner, self.vo)
 
     def to_json(self) -> bytes:
         """The bytes that travel and that the event store keeps. Raises Invalid above 64 KiB."""
@@ -192,7 +210,7 @@ def _depth(value: Any) -> int:
 def _judge(known: dict[str, str]) -> None:
     if not is_moment(known["time"]):
         raise Invalid(f"event.time: {known['time']!r} is no RFC 3339 moment")
-    for name in ("partitionkey", "causationid", "correlationid", "traceparent", "authid"):
+    for name in ("partitionkey", "causationid", "correlationid", "traceparent", "authid", "owner", "vo"):
         if name in known and not _LABEL.fullmatch(known[name]):
             raise Invalid(f"event.{name}: {known[name]!r} is not well formed")
     for name, pattern in (("id", _ID), ("type", _TYPE), ("source", _SOURCE), ("subject", _WORD)):

@@ -29,6 +29,7 @@ log = structlog.get_logger()
 
 LONGEST_WAIT_S = 1200  # the broker closes a channel whose delivery waits for 30 minutes
 INBOX_DAYS = 14
+MOST_PARKED = 8  # of one account: a stolen pilot holds no more of the house's memory, and of its jobs, than any other
 
 
 class BatchLoop(Loop):
@@ -67,6 +68,17 @@ class GateLoop(BatchLoop):
     def __init__(self, gate: Gate, **about: Any) -> None:
         super().__init__(NAME, **about)
         self._gate = gate
+
+    def turn(self) -> None:
+        """What came has passed or is refused, and what was refused elsewhere in this process is told."""
+        super().turn()
+        if alarms := self._gate.alarms():
+            self.hold(lambda: self._tell(alarms))
+
+    def _tell(self, alarms: Sequence[Event]) -> None:
+        with self.database.transaction():
+            stored = store(self.database, alarms, self.words)
+        self.send(stored)
 
     def settle(self, deliveries: Sequence[Delivery]) -> None:
         """These are in the event store, or refused."""
@@ -109,10 +121,12 @@ class AnswerLoop(HandlerLoop):
         super().__init__(handler, hands, gate, **about)
         self._wake_queue = ""
         self._parked: dict[str, Parked] = {}
+        self._of: dict[str, dict[str, None]] = {}
 
     def open(self) -> None:
         """Consuming requests, as many as there are, and wakes."""
         self._parked.clear()
+        self._of.clear()
         self._wake_queue = f"wake.{self.name}.{uuid.uuid4().hex}"  # a new one: the broker may still hold the last for a while
         self.transport.consume(self.name, 0)
         self.transport.own_queue(self._wake_queue)
@@ -124,10 +138,11 @@ class AnswerLoop(HandlerLoop):
         """What came is answered or parked; what has waited long enough is told to ask again."""
         deliveries = self.transport.receive(BATCH, IDLE_S)
         wakes = [Event.from_json(delivery.body) for delivery in deliveries if delivery.queue == self._wake_queue]
+        asked = [delivery for delivery in deliveries if delivery.queue != self._wake_queue]
+        self.hold(lambda: self._gate.learn(self.database, asked))
         new: list[Event] = []
-        for delivery in deliveries:
-            if delivery.queue != self._wake_queue:
-                new += self._park(delivery)
+        for delivery in asked:
+            new += self._park(delivery)
         if new:
             self._answer(new, [])
         if wakes and self._parked:
@@ -143,7 +158,20 @@ class AnswerLoop(HandlerLoop):
         if older := self._parked.pop(event.id, None):
             self.transport.ack([older.delivery])
         self._parked[event.id] = Parked(delivery, event, time.monotonic() + wait_s)
+        self._make_room(event)
         return [event]
+
+    def _make_room(self, event: Event) -> None:
+        """An account has only so many parked requests; the oldest is told that there is nothing."""
+        own = self._of.setdefault(event.authid or "", {})
+        own[event.id] = None
+        gone = [request_id for request_id in own if request_id not in self._parked]
+        for request_id in gone:
+            del own[request_id]
+        if len(own) > MOST_PARKED:
+            oldest = next(iter(own))
+            del own[oldest]
+            self._tell_nothing(self._parked.pop(oldest))
 
     def _answer(self, requests: Sequence[Event], wakes: Sequence[Event]) -> None:
         """What can be answered is; a request on which the handler fails is told so, and the others are asked about alone."""
@@ -195,8 +223,13 @@ class AnswerLoop(HandlerLoop):
         now_s = time.monotonic()
         over = [request_id for request_id, parked in self._parked.items() if parked.due_s <= now_s]
         for request_id in over:
-            parked = self._parked.pop(request_id)
-            self._settle(parked, parked.event.reply(dict(self._handler.empty or {})).signed(self._handler.source))
+            self._tell_nothing(self._parked.pop(request_id))
+        if len(self._of) > 2 * len(self._parked) + BATCH:
+            held = {parked.event.authid or "" for parked in self._parked.values()}
+            self._of = {account: own for account, own in self._of.items() if account in held}
+
+    def _tell_nothing(self, parked: Parked) -> None:
+        self._settle(parked, parked.event.reply(dict(self._handler.empty or {})).signed(self._handler.source))
 
 
 class Clock:

@@ -6,7 +6,6 @@ pika, because kombu waits for every confirm and so sends a thirtieth of what the
 from __future__ import annotations
 
 import functools
-import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -19,7 +18,7 @@ from pika.adapters.select_connection import SelectConnection
 
 from bus.errors import Unavailable
 from bus.event import CONTENT_TYPE
-from bus.settings import account_of
+from bus.login import account_of, login
 from bus.transport import FIRST_ACCOUNT, HEARTBEAT_S, Delivery, back_off
 
 log = structlog.get_logger()
@@ -36,6 +35,7 @@ class Message:
     type: str = ""
     transient: bool = False
     account: str = ""  # for a replay: in whose name the message first came
+    also: Sequence[str] = ()  # further routing keys, which nobody who gets the message sees
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,17 @@ class Outcome:
 
 def parameters(url: str, ca_file: str) -> Any:
     """How pika connects."""
-    found = pika.URLParameters(url)
-    if url.startswith("amqps:"):
-        context = ssl.create_default_context(cafile=ca_file or None)
-        found.ssl_options = pika.SSLOptions(context, found.host)
-    found.heartbeat = HEARTBEAT_S
-    found.blocked_connection_timeout = 60
-    return found
+    who = login(url)
+    credentials = pika.credentials.ExternalCredentials() if who.external else pika.PlainCredentials(who.account, who.secret())
+    return pika.ConnectionParameters(
+        host=who.host,
+        port=who.port,
+        virtual_host=who.vhost,
+        credentials=credentials,
+        ssl_options=pika.SSLOptions(who.tls(ca_file), who.host) if who.scheme == "amqps" else None,
+        heartbeat=HEARTBEAT_S,
+        blocked_connection_timeout=60,
+    )
 
 
 def unreadable(url: str, ca_file: str, queue: str, look_at: int) -> Iterator[tuple[Delivery, Callable[[], None]]]:
@@ -84,6 +88,12 @@ def _has_bytes(value: Any) -> bool:
     if isinstance(value, dict):
         return any(isinstance(name, bytes) or _has_bytes(inner) for name, inner in value.items())
     return isinstance(value, bytes) or (isinstance(value, list) and any(map(_has_bytes, value)))
+
+
+def _headers(message: Message) -> dict[str, Any] | None:
+    if message.account:
+        return {FIRST_ACCOUNT: message.account}
+    return {"BCC": list(message.also)} if message.also else None
 
 
 class _Batch:
@@ -161,7 +171,7 @@ class Publisher:
                 message_id=message.id,
                 type=message.type,
                 user_id=self._account,
-                headers={FIRST_ACCOUNT: message.account} if message.account else None,
+                headers=_headers(message),
             )
             self._channel.basic_publish(
                 message.exchange, message.routing_key, message.body, properties, mandatory=not message.transient

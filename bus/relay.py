@@ -17,6 +17,7 @@ from psycopg import Connection
 
 from bus import failpoints
 from bus.apply import Stored
+from bus.event import audience
 from bus.postgres import connect
 from bus.publisher import Message, Publisher
 from bus.topology import EVENTS, Topology
@@ -31,7 +32,7 @@ CONFIRM_WITHIN_S = 30
 MOST_WAITING = 5000
 
 _LEFT_BEHIND = """SELECT u.unsent_id, u.queue, coalesce(convert_to(e.body::text, 'UTF8'), p.body) AS body,
-       e.type, e.subject, p.account
+       e.type, e.subject, p.account, e.body->>'owner', e.body->>'vo'
 FROM bus.unsent u
 LEFT JOIN bus.events e ON u.parked_id IS NULL AND e.event_id = u.unsent_id AND e.recorded_at = u.recorded_at
 LEFT JOIN bus.parked p ON p.parked_id = u.parked_id
@@ -129,7 +130,10 @@ class Relay:
         if not taken:
             return
         messages = [
-            Message(EVENTS, s.event.routing_key, s.body, s.event.id, s.event.type, transient=not s.journaled) for s in taken
+            Message(
+                EVENTS, s.event.routing_key, s.body, s.event.id, s.event.type, transient=not s.journaled, also=s.event.audience
+            )
+            for s in taken
         ]
         kept = self._publish(messages)
         owed = [message.id for message, stored in zip(messages, taken, strict=True) if stored.journaled and message.id in kept]
@@ -162,10 +166,10 @@ class Relay:
         with self._connection.transaction():
             rows = self._connection.execute(_LEFT_BEHIND, (older_than_s, list(self._unsendable), BATCH)).fetchall()
             messages = [
-                Message(EVENTS, f"{kind}.{subject}", body, str(unsent_id), kind)
+                Message(EVENTS, f"{kind}.{subject}", body, str(unsent_id), kind, also=audience(f"{kind}.{subject}", owner, vo))
                 if queue_name is None
                 else Message("", queue_name, body, str(unsent_id), kind or "", account=account or "")
-                for unsent_id, queue_name, body, kind, subject, account in rows
+                for unsent_id, queue_name, body, kind, subject, account, owner, vo in rows
             ]
             kept = self._publish(messages) if messages else set()
             self._strike(sorted(kept))

@@ -16,7 +16,9 @@ from bus.gate import Gate
 from bus.loops import AnswerLoop, Clock, GateLoop, ParkingLoop
 from bus.publisher import Publisher
 from bus.relay import Relay
-from bus.settings import Settings, account_of
+from bus.login import account_of
+from bus.settings import Settings
+from bus.standing import Rates
 from bus.topology import topology
 from bus.transport import Transport
 
@@ -37,7 +39,8 @@ class Runner:
         self._publisher = Publisher(settings.amqp_url, settings.ca_file)
         self._relay = Relay(self._publisher, settings.dsn, self._topology)
         self._clock = Clock(settings.dsn, words, self._relay.send)
-        gate = Gate(words, settings.operator_accounts, account_of(settings.amqp_url))
+        rates = Rates(float(settings.rate_per_s), float(settings.rate_burst))
+        gate = Gate(words, settings.operator_accounts, account_of(settings.amqp_url), rates)
         about: dict[str, Any] = {
             "url": settings.amqp_url,
             "ca_file": settings.ca_file,

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +15,15 @@ class Settings:
     amqp_url: str = field(default="", repr=False)
     dsn: str = field(default="", repr=False)
     ca_file: str = ""
-    management_url: str = field(default="", repr=False)
+    management_url: str = ""
+    door_url: str = ""
+    issuer_dir: str = ""
+    user_ca_dir: str = ""
     client_amqp_url: str = field(default="", repr=False)
     pilot_amqp_url: str = field(default="", repr=False)
     operators: str = ""
+    rate_per_s: str = "200"
+    rate_burst: str = "2000"
     extensions: str = ""
     handlers: str = ""
     sandbox_dir: str = ""
@@ -49,7 +53,3 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
     found = os.environ if environment is None else environment
     return Settings(**{name: found[key] for name in Settings.__slots__ if (key := f"PILOTBUS_{name.upper()}") in found})
 
-
-def account_of(url: str) -> str:
-    """Who logs in with this AMQP URL."""
-    return unquote(urlsplit(url).username or "guest")

@@ -18,7 +18,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import amqp.exceptions
 import kombu
@@ -26,7 +25,7 @@ import kombu.exceptions
 
 from bus.errors import Mismatch, Unavailable, Unroutable
 from bus.event import CONTENT_TYPE
-from bus.settings import account_of
+from bus.login import Login, account_of, login
 from bus.topology import Topology
 
 REPLY_TO = "amq.rabbitmq.reply-to"
@@ -87,20 +86,34 @@ class Transport:
 
     def connect(self) -> Transport:
         """Connected; raises Unavailable, naming host and port, when the broker can not be reached."""
-        kwargs: dict[str, Any] = {"heartbeat": HEARTBEAT_S, "connect_timeout": 10}
-        where = urlsplit(self._url)
-        if where.scheme == "amqps":
-            kwargs["ssl"] = {"ca_certs": self._ca_file or None, "cert_reqs": ssl.CERT_REQUIRED, "server_hostname": where.hostname}
+        who = login(self._url)
         try:
-            self._connection = kombu.Connection(self._url, **kwargs)
+            self._connection = kombu.Connection(self._url) if who.scheme == "memory" else self._dial(who)
             self._connection.connect()
             self._socket = getattr(getattr(self._connection.connection, "transport", None), "sock", None)
             self._open_channel()
         except amqp.exceptions.AccessRefused as problem:
-            raise Unavailable(f"the broker at {where.hostname}:{where.port} refuses the account {self.account}") from problem
+            raise Unavailable(f"the broker at {who.host}:{who.port} refuses the account {self.account}") from problem
         except (*LOST, ssl.SSLError) as problem:
-            raise Unavailable(f"no broker answers at {where.hostname}:{where.port} ({problem})") from problem
+            raise Unavailable(f"no broker answers at {who.host}:{who.port} ({problem})") from problem
         return self
+
+    def _dial(self, who: Login) -> Any:
+        secured: dict[str, Any] = {"ca_certs": self._ca_file or None, "cert_reqs": ssl.CERT_REQUIRED, "server_hostname": who.host}
+        if who.external:
+            secured |= {"certfile": who.certificate, "keyfile": who.key or None}
+        return kombu.Connection(
+            transport="pyamqp",
+            hostname=who.host,
+            port=who.port,
+            userid=who.account,
+            password=who.secret(),
+            virtual_host=who.vhost,
+            login_method="EXTERNAL" if who.external else "PLAIN",
+            ssl=secured if who.scheme == "amqps" else False,
+            heartbeat=HEARTBEAT_S,
+            connect_timeout=10,
+        )
 
     def _open_channel(self) -> None:
         self._deliveries.clear()

@@ -13,41 +13,80 @@ from pathlib import Path
 from typing import Any
 
 from deploy import process
+from deploy.accounts import VHOST
 from deploy.certificates import Certificates
 from deploy.process import StackError, write_private
+from handlers.token.issuer import ALGORITHM, BROKER
 
-PORTS = ("amqp", "management", "distribution", "epmd")
+PORTS = ("amqp", "stomp", "management", "distribution", "epmd")
 SERVERS = ("epmd", "rabbitmq")
 _PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _START_PATIENCE_S = 90.0
 STOP_PATIENCE_S = 20.0
 
+# TLS itself is in _ADVANCED, because only there can a revoked certificate be told.
 _CONFIGURATION = """\
 listeners.tcp = none
 listeners.ssl.1 = 127.0.0.1:{amqp}
-ssl_options.cacertfile = {authority}
-ssl_options.certfile = {server}
-ssl_options.keyfile = {server_key}
-ssl_options.verify = verify_none
-ssl_options.fail_if_no_peer_cert = false
-ssl_options.versions.1 = tlsv1.3
-ssl_options.versions.2 = tlsv1.2
+stomp.listeners.tcp = none
+stomp.listeners.ssl.1 = 127.0.0.1:{stomp}
+stomp.ssl_cert_login = true
+stomp.implicit_connect = false
 management.ssl.ip = 127.0.0.1
 management.ssl.port = {management}
 management.ssl.cacertfile = {authority}
 management.ssl.certfile = {server}
 management.ssl.keyfile = {server_key}
-auth_mechanisms.1 = PLAIN
+management.ssl.versions.1 = tlsv1.3
+management.ssl.versions.2 = tlsv1.2
+auth_mechanisms.1 = EXTERNAL
+auth_mechanisms.2 = PLAIN
+ssl_cert_login_from = common_name
+auth_backends.1 = internal
+auth_backends.2 = rabbit_auth_backend_oauth2
+auth_oauth2.resource_server_id = {audience}
+auth_oauth2.algorithms.1 = {algorithm}
+auth_oauth2.jwks_url = https://127.0.0.1:{http}/.well-known/jwks.json
+auth_oauth2.https.peer_verification = verify_peer
+auth_oauth2.https.cacertfile = {authority}
+event_exchange.vhost = {vhost}
+loopback_users = none
+max_message_size = {largest_message}
+channel_max = 16
 load_definitions = {definitions}
 disk_free_limit.absolute = 50MB
 vm_memory_high_watermark.relative = 0.4
 """
+# A certificate is looked up in the CRL of its authority, which is read from the folder at each handshake.
 # At-least-once dead-lettering waits this long before it tries again; the default of three minutes looks like a loss.
-_ADVANCED = "[{rabbit, [{dead_letter_worker_publisher_confirm_timeout, 3000}]}].\n"
+_ADVANCED = """\
+[{{rabbit, [
+  {{ssl_options, [
+    {{cacertfile, "{authority}"}}, {{certfile, "{server}"}}, {{keyfile, "{server_key}"}},
+    {{verify, verify_peer}}, {{fail_if_no_peer_cert, false}}, {{versions, ['tlsv1.3', 'tlsv1.2']}},
+    {{crl_check, peer}}, {{crl_cache, {{ssl_crl_hash_dir, {{internal, [{{dir, "{trusted}"}}]}}}}}}]}},
+  {{dead_letter_worker_publisher_confirm_timeout, 3000}}]}}].
+"""
+_PLUGINS = (
+    "rabbitmq_management",
+    "rabbitmq_auth_mechanism_ssl",
+    "rabbitmq_auth_backend_oauth2",
+    "rabbitmq_stomp",
+    "rabbitmq_event_exchange",
+)
+_LARGEST_MESSAGE_BYTES = 262_144
 
+def launch(
+    directory: Path,
+    ports: Mapping[str, int],
+    certificates: Certificates,
+    definitions: Mapping[str, Any],
+    signing_keys: Mapping[str, Path],
+) -> None:
+    """The broker is on its way; every start imports the definitions again, so they always hold.
 
-def launch(directory: Path, ports: Mapping[str, int], certificates: Certificates, definitions: Mapping[str, Any]) -> None:
-    """The broker is on its way; every start imports the definitions again, so they always hold."""
+    It believes tokens signed with these keys, and with those that the door publishes under names it has not seen yet.
+    """
     if not _PROGRAM.exists():
         raise StackError("RabbitMQ is not installed on this machine; `make setup` installs it.")
     home = directory / "rabbitmq"
@@ -55,7 +94,7 @@ def launch(directory: Path, ports: Mapping[str, int], certificates: Certificates
     if not _ready_mark(directory).exists():
         # A first start that was cut short leaves a half-made database behind.
         shutil.rmtree(home / "mnesia", ignore_errors=True)
-    _write_configuration(home, ports, certificates, definitions)
+    _write_configuration(home, ports, certificates, definitions, signing_keys)
     _launch_epmd(directory, home, ports["epmd"])
     # The last argument means nothing to Erlang; it lets `process` recognise the script and the broker as this stack's.
     command = [str(_PROGRAM), "-pilotbus", f"{home}/"]
@@ -91,21 +130,30 @@ def _ready_mark(directory: Path) -> Path:
 
 
 def _write_configuration(
-    home: Path, ports: Mapping[str, int], certificates: Certificates, definitions: Mapping[str, Any]
+    home: Path,
+    ports: Mapping[str, int],
+    certificates: Certificates,
+    definitions: Mapping[str, Any],
+    signing_keys: Mapping[str, Path],
 ) -> None:
     definitions_file = home / "definitions.json"
     write_private(definitions_file, json.dumps(definitions, indent=1))
-    text = _CONFIGURATION.format(
-        amqp=ports["amqp"],
-        management=ports["management"],
-        authority=certificates.authority,
-        server=certificates.server,
-        server_key=certificates.server_key,
-        definitions=definitions_file,
-    )
-    write_private(home / "rabbitmq.conf", text)
-    write_private(home / "advanced.config", _ADVANCED)
-    write_private(home / "enabled_plugins", "[rabbitmq_management].\n")
+    told: dict[str, Any] = {
+        **ports,
+        "authority": certificates.authority,
+        "server": certificates.server,
+        "server_key": certificates.server_key,
+        "trusted": certificates.trusted,
+        "definitions": definitions_file,
+        "audience": BROKER,
+        "algorithm": ALGORITHM,
+        "vhost": VHOST,
+        "largest_message": _LARGEST_MESSAGE_BYTES,
+    }
+    keys = [f"auth_oauth2.signing_keys.{kid} = {path}\n" for kid, path in signing_keys.items()]
+    write_private(home / "rabbitmq.conf", _CONFIGURATION.format(**told) + "".join(keys))
+    write_private(home / "advanced.config", _ADVANCED.format(**told))
+    write_private(home / "enabled_plugins", f"[{','.join(_PLUGINS)}].\n")
 
 
 def _launch_epmd(directory: Path, home: Path, port: int) -> None:

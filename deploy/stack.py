@@ -20,12 +20,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypedDict
 
-from bus.settings import account_of
+from bus.login import account_of
 from deploy import certificates, postgres, process, rabbitmq
-from deploy.accounts import PILOT, definitions, grants, login_account
+from deploy.accounts import VHOST, definitions, grants, login_account
 from deploy.foreground import EndedBySignal, ignore_signals, run_in_foreground, signals_raised
 from deploy.process import StackError, write_private
-from deploy.stack_settings import draw_passwords, read_settings, sandbox_settings, settings_for, write_settings
+from deploy.stack_settings import draw_secrets, read_settings, sandbox_settings, settings_for, write_settings
+from handlers.token.issuer import Issuer
 
 __all__ = [
     "RUN_DIRECTORY",
@@ -121,12 +122,14 @@ def _start(directory: Path) -> dict[str, str]:
     """Both servers take connections, or neither runs."""
     at = _choose_ports(directory)
     user = login_account()
-    passwords = draw_passwords(directory / "secrets.json", user)
+    drawn = draw_secrets(directory / "secrets.json")
     files = certificates.ensure(directory / "certificates")
+    settings = settings_for(directory, at, drawn, files, user)
+    issuer = Issuer(settings["PILOTBUS_ISSUER_DIR"], settings["PILOTBUS_DOOR_URL"], VHOST)
     _say(f"starting RabbitMQ and PostgreSQL in {directory} …")
     try:
-        rabbitmq.launch(directory, at, files, definitions(user, passwords))
-        postgres.launch(directory, at["postgres"], files, passwords["postgres"])
+        rabbitmq.launch(directory, at, files, definitions(user), issuer.public_files(directory / "rabbitmq" / "keys"))
+        postgres.launch(directory, at["postgres"], files, drawn["postgres"])
         postgres.wait_until_ready(directory)
         rabbitmq.wait_until_ready(directory, at["amqp"], files)
     except BaseException:
@@ -134,7 +137,6 @@ def _start(directory: Path) -> dict[str, str]:
         _stop(directory, broker_patience_s=2.0)
         raise
     _say(f"RabbitMQ listens on port {at['amqp']}, PostgreSQL on {at['postgres']}")
-    settings = settings_for(directory, at, passwords, files, user)
     write_settings(directory, settings)
     return settings
 
@@ -196,7 +198,7 @@ def _given(directory: Path) -> dict[str, str]:
             raise StackError(f"{name} is not set: beside the services, users and pilots need accounts of their own.")
     if not told.get("PILOTBUS_SANDBOX_DIR") and not told.get("PILOTBUS_S3_BUCKET"):
         files = certificates.ensure(directory / "certificates")
-        secret = draw_passwords(directory / "secrets.json", PILOT)["sandbox"]
+        secret = draw_secrets(directory / "secrets.json")["sandbox"]
         told |= sandbox_settings(directory, _choose_ports(directory), secret, files)
         trusted = told.get("PILOTBUS_CA_FILE") or ssl.get_default_verify_paths().cafile or os.devnull
         bundle = directory / "trusted.pem"

@@ -7,45 +7,50 @@ import secrets
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from deploy import postgres
-from deploy.accounts import ADMIN, PILOT, SERVICE, VHOST
+from deploy.accounts import SERVICE, VHOST
 from deploy.certificates import Certificates
 from deploy.process import write_private
 
 
-def draw_passwords(path: Path, user: str) -> dict[str, str]:
-    """One secret per account and purpose, drawn once and remembered."""
+def draw_secrets(path: Path) -> dict[str, str]:
+    """One secret per purpose, drawn once and remembered."""
     remembered: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    wanted = (SERVICE, PILOT, ADMIN, user, "postgres", "sandbox")
-    passwords = remembered | {name: secrets.token_urlsafe(24) for name in wanted if name not in remembered}
-    write_private(path, json.dumps(passwords, indent=1))
-    return passwords
+    drawn = {name: secrets.token_urlsafe(24) for name in ("postgres", "sandbox") if name not in remembered}
+    write_private(path, json.dumps(remembered | drawn, indent=1))
+    return remembered | drawn
 
 
 def settings_for(
     directory: Path,
     at: Mapping[str, int],
-    passwords: Mapping[str, str],
+    drawn: Mapping[str, str],
     files: Certificates,
     user: str,
 ) -> dict[str, str]:
     """Everything a service, a pilot and a client of this stack can be told."""
 
     def amqp_url(account: str) -> str:
-        return f"amqps://{account}:{passwords[account]}@127.0.0.1:{at['amqp']}/{VHOST}"
+        pair = files.of(account)
+        query = urlencode({"certfile": pair.certificate, "keyfile": pair.key}, safe="/")
+        return f"amqps://{account}@127.0.0.1:{at['amqp']}/{VHOST}?{query}"
 
-    database = f"{postgres.ROLE}:{passwords['postgres']}@127.0.0.1:{at['postgres']}/{postgres.DATABASE}"
+    database = f"{postgres.ROLE}:{drawn['postgres']}@127.0.0.1:{at['postgres']}/{postgres.DATABASE}"
     return {
         "PILOTBUS_AMQP_URL": amqp_url(SERVICE),
         "PILOTBUS_CLIENT_AMQP_URL": amqp_url(user),
-        "PILOTBUS_PILOT_AMQP_URL": amqp_url(PILOT),
-        "PILOTBUS_MANAGEMENT_URL": f"https://{ADMIN}:{passwords[ADMIN]}@127.0.0.1:{at['management']}",
+        "PILOTBUS_PILOT_AMQP_URL": f"amqps://127.0.0.1:{at['amqp']}/{VHOST}",
+        "PILOTBUS_STOMP_URL": f"stomp+ssl://127.0.0.1:{at['stomp']}/{VHOST}",
+        "PILOTBUS_MANAGEMENT_URL": f"https://127.0.0.1:{at['management']}",
+        "PILOTBUS_DOOR_URL": f"https://127.0.0.1:{at['http']}",
+        "PILOTBUS_ISSUER_DIR": str(directory / "issuer"),
+        "PILOTBUS_USER_CA_DIR": str(files.trusted),
         "PILOTBUS_DSN": f"postgresql://{database}?sslmode=verify-full&sslrootcert={quote(str(files.authority))}",
         "PILOTBUS_CA_FILE": str(files.authority),
         "PILOTBUS_OPERATORS": user,
-        **sandbox_settings(directory, at, passwords["sandbox"], files),
+        **sandbox_settings(directory, at, drawn["sandbox"], files),
     }
 
 
@@ -65,8 +70,8 @@ def write_settings(directory: Path, settings: Mapping[str, str]) -> None:
     """Each kind of process has a file with what it may know, and no more."""
     known = {
         "services.env": set(settings),
-        "client.env": {"PILOTBUS_CLIENT_AMQP_URL", "PILOTBUS_CA_FILE"},
-        "pilot.env": {"PILOTBUS_PILOT_AMQP_URL", "PILOTBUS_CA_FILE"},
+        "client.env": {"PILOTBUS_CLIENT_AMQP_URL", "PILOTBUS_CA_FILE", "PILOTBUS_DOOR_URL"},
+        "pilot.env": {"PILOTBUS_PILOT_AMQP_URL", "PILOTBUS_CA_FILE", "PILOTBUS_DOOR_URL"},
     }
     for name, keys in known.items():
         lines = [f"{key}={shlex.quote(value)}\n" for key, value in settings.items() if key in keys]

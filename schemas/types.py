@@ -14,15 +14,6 @@ class ClockMinuteV1(TypedDict):
     minute: str
 
 
-class GateRefusedV1(TypedDict):
-    """The gate let something not pass"""
-
-    account: str
-    reason: str
-    refused_id: NotRequired[str]
-    refused_type: NotRequired[str]
-
-
 class JobCheckedV1(TypedDict):
     """A job was checked and makes sense"""
 
@@ -531,6 +522,23 @@ class SandboxGrantV1Reply(TypedDict):
     size_bytes: NotRequired[int]
     headers: NotRequired[dict[str, str]]
     expires_at: str
+
+
+class SecurityFloodedV1(TypedDict):
+    """An account sends more than anybody should"""
+
+    account: str
+    dropped: int
+
+
+class SecurityRefusedV1(TypedDict):
+    """Something from outside was refused"""
+
+    account: str
+    reason: str
+    refused_id: NotRequired[str]
+    refused_type: NotRequired[str]
+    outcome: Literal["denied", "invalid"]
 
 
 class SiteDescribedV1(TypedDict):

@@ -14,10 +14,12 @@ import requests
 
 from bus.apply import Words
 from bus.discover import handlers
-from bus.settings import account_of
+from bus.login import account_of
 from bus.topology import topology
 from bus.transport import Transport
 from deploy.accounts import Kind, grants
+from handlers.token.issuer import Issuer
+from schemas.rules.identity import pilot_account
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +28,35 @@ class Vhost:
 
     name: str
     service_url: str
-    pilot_url: str
     client_url: str
     ca_file: str
     management_url: str
+    issuer: Issuer
+
+    @property
+    def pilot_url(self) -> str:
+        """The address of pilot p1, with its token."""
+        return self.pilot("p1")
+
+    def pilot(self, pilot_id: str) -> str:
+        """The address of a pilot, with a token of its own."""
+        return self.as_account(pilot_account(pilot_id), self.issuer.pilot(pilot_id).text)
+
+    def person(self, account: str, *vos: str, operates: bool = False) -> str:
+        """The address of a person who has logged in."""
+        return self.as_account(account, self.issuer.person(account, operates=operates, vos=vos).text)
+
+    def as_account(self, account: str, secret: str) -> str:
+        """The address of anybody who has this secret, or says so."""
+        where = urlsplit(self.service_url)
+        return f"amqps://{account}:{secret}@{where.hostname}:{where.port}{where.path}"
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """The broker's administration has answered."""
-        where = urlsplit(self.management_url)
-        address = f"{where.scheme}://{where.hostname}:{where.port}/api/{path}"
-        auth = (where.username or "", where.password or "")
-        found = requests.request(method, address, json=body, auth=auth, verify=self.ca_file, timeout=10)
+        auth = ("-", self.issuer.management().text)
+        found = requests.request(
+            method, f"{self.management_url}/api/{path}", json=body, auth=auth, verify=self.ca_file, timeout=10
+        )
         found.raise_for_status()
         return found.json() if found.content else None
 
@@ -57,11 +77,17 @@ def vhost() -> Iterator[Vhost]:
     if missing:
         pytest.fail(f"{missing[0]} is not set; run the tests with `make test`")
     name = f"test-{uuid.uuid4().hex[:8]}"
-    urls = [_in(os.environ[f"PILOTBUS_{kind}AMQP_URL"], name) for kind in ("", "PILOT_", "CLIENT_")]
-    made = Vhost(name, urls[0], urls[1], urls[2], os.environ.get("PILOTBUS_CA_FILE", ""), os.environ["PILOTBUS_MANAGEMENT_URL"])
+    made = Vhost(
+        name,
+        _in(os.environ["PILOTBUS_AMQP_URL"], name),
+        _in(os.environ["PILOTBUS_CLIENT_AMQP_URL"], name),
+        os.environ.get("PILOTBUS_CA_FILE", ""),
+        os.environ["PILOTBUS_MANAGEMENT_URL"],
+        Issuer(os.environ["PILOTBUS_ISSUER_DIR"], os.environ["PILOTBUS_DOOR_URL"], name),
+    )
     made.call("PUT", f"vhosts/{name}")
-    kinds: tuple[Kind, ...] = ("service", "pilot", "user")
-    for url, kind in zip(urls, kinds, strict=True):
+    kinds: tuple[Kind, ...] = ("service", "operator")
+    for url, kind in zip((made.service_url, made.client_url), kinds, strict=True):
         permission, topics = grants(account_of(url), kind)
         made.call("PUT", f"permissions/{name}/{account_of(url)}", permission)
         for topic in topics:

@@ -23,14 +23,19 @@ def dsn() -> str:
     return found
 
 
+ENROLLED = """INSERT INTO trust.enrolments (pilot_id, secret_sha256, site, invited_by, invited_at, expires_at, enrolled_at)
+SELECT 'p' || n, 'p' || n, 'CLOUD.CNIC.cn', 'root', now(), now() + interval '1 day', now() FROM generate_series(1, 9) n"""
+
+
 @pytest.fixture(scope="session")
 def template(dsn: str) -> Iterator[str]:
-    """A database with every table and no row."""
+    """A database with every table, in which the pilots p1 to p9 are enrolled at CLOUD.CNIC.cn."""
     name = f"template_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(dsn, autocommit=True) as admin:
         admin.execute(f'CREATE DATABASE "{name}"')
         with psycopg.connect(make_conninfo(dsn, dbname=name), autocommit=True) as made:
             migrate(made)
+            made.execute(ENROLLED)
         yield name
         admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 

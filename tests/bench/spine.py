@@ -50,8 +50,8 @@ ANALYZE job.jobs;
 def reports() -> list[Message]:
     """A report for every job, as its pilot sends it."""
     done = {"attempt": 1, "pilot_id": "p1", "state": "Done", "minor_status": "Execution Complete", "exit_code": 0}
-    events = [Event("job.reported.v1", "/pilot/p1", str(n), {"job_id": n} | done) for n in range(1, EVENTS + 1)]
-    return [Message("ingress", f"pilot.{e.type}.{e.subject}", e.to_json(), e.id, e.type) for e in events]
+    events = [Event("job.reported.v1", "/pilot-p1/p1", str(n), {"job_id": n} | done) for n in range(1, EVENTS + 1)]
+    return [Message("ingress", f"pilot-p1.{e.type}.{e.subject}", e.to_json(), e.id, e.type) for e in events]
 
 
 def events_per_s(told: Settings) -> float:

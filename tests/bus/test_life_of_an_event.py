@@ -62,8 +62,8 @@ def publisher(vhost: Vhost) -> Iterator[Publisher]:
 def reports() -> list[Message]:
     """Every job is reported done, by its pilot."""
     done = {"attempt": 1, "pilot_id": "p1", "state": "Done", "minor_status": "Execution Complete", "exit_code": 0}
-    events = [Event("job.reported.v1", "/pilot/p1", str(n), {"job_id": n} | done) for n in range(1, JOBS + 1)]
-    return [Message("ingress", f"pilot.{e.type}.{e.subject}", e.to_json(), e.id, e.type) for e in events]
+    events = [Event("job.reported.v1", "/pilot-p1/p1", str(n), {"job_id": n} | done) for n in range(1, JOBS + 1)]
+    return [Message("ingress", f"pilot-p1.{e.type}.{e.subject}", e.to_json(), e.id, e.type) for e in events]
 
 
 def follow(vhost: Vhost, pattern: str) -> Transport:
@@ -150,17 +150,17 @@ def test_what_an_outsider_may_not_say_changes_nothing_and_is_quarantined(
     running_jobs: psycopg.Connection[Any], house: Runner, vhost: Vhost
 ) -> None:
     thief = Transport(vhost.pilot_url, vhost.ca_file).connect()
-    told = follow(vhost, "gate.refused.v1.#")
+    told = follow(vhost, "security.refused.v1.#")
     good = reports()[0]
     event = Event.from_json(good.body)
     forged = [
         (good.routing_key, b"not json"),
         (good.routing_key, event.signed("/root/x").to_json()),
-        ("pilot.job.reported.v1.2", good.body),
-        ("pilot.job.done.v1.1", Event("job.done.v1", "/pilot/p1", "1", event.data).to_json()),
-        ("pilot.site.described.v1.A", Event("site.described.v1", "/pilot/p1", "A", {"site": "A", "status": "active"}).to_json()),
-        ("pilot.job.reported.v1.9", Event("job.reported.v1", "/pilot/p1", "9", event.data).to_json()),
-        (good.routing_key, Event("job.reported.v1", "/pilot/p1", "1", event.data | {"root": True}).to_json()),
+        ("pilot-p1.job.reported.v1.2", good.body),
+        ("pilot-p1.job.done.v1.1", Event("job.done.v1", "/pilot-p1/p1", "1", event.data).to_json()),
+        ("pilot-p1.site.described.v1.A", Event("site.described.v1", "/pilot-p1/p1", "A", {"site": "A", "status": "active"}).to_json()),
+        ("pilot-p1.job.reported.v1.9", Event("job.reported.v1", "/pilot-p1/p1", "9", event.data).to_json()),
+        (good.routing_key, Event("job.reported.v1", "/pilot-p1/p1", "1", event.data | {"root": True}).to_json()),
     ]
     for key, body in forged:
         thief.publish("ingress", key, body)
@@ -168,7 +168,7 @@ def test_what_an_outsider_may_not_say_changes_nothing_and_is_quarantined(
 
     came = gather(told, len(forged))
     told.close()
-    assert all(refused.data["account"] == "pilot" and refused.data["reason"] for refused in came)
+    assert all(refused.data["account"] == "pilot-p1" and refused.data["reason"] for refused in came)
     assert running_jobs.execute("SELECT count(*) FROM bus.parked WHERE reason = 'invalid'").fetchone() == (len(forged),)
     assert running_jobs.execute("SELECT DISTINCT state FROM job.jobs").fetchall() == [("Running",)]
 

@@ -46,7 +46,8 @@ def connect(promises: Promises, request: pytest.FixtureRequest):  # type: ignore
     made: list[Transport] = []
     if promises is KINDS["amqp"]:
         vhost: Vhost = request.getfixturevalue("vhost")
-        vhost.call("DELETE", f"queues/{vhost.name}/job.check")
+        with Transport(vhost.service_url, vhost.ca_file).closing() as service:
+            service.delete("job.check")
         url, ca_file = vhost.service_url, vhost.ca_file
     else:
         url, ca_file = "memory://", ""

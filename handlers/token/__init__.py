@@ -1,0 +1,1 @@
+"""Tokens: minted by the house's own issuer, believed by the broker, short-lived."""
