@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -121,6 +122,7 @@ def apply(
     *,
     once: bool = True,
     function: Callable[..., Iterable[Event]] | None = None,
+    hands: Any = None,
 ) -> tuple[list[Applied], list[Stored]]:
     """Every event has been handled, once if `once` (a request guards itself by the key in its body), when this returns.
 
@@ -128,7 +130,7 @@ def apply(
     Raises what a handler raises, and then nothing has happened. The order of the results is that of the events.
     """
     results: dict[int, Applied] = {}
-    call = function or handler.function
+    call = function or (functools.partial(handler.function, hands=hands) if handler.handed else handler.function)
     with connection.transaction():
         todo = unseen(connection, handler.name, events) if once else list(events)
         for wave in _waves(todo):

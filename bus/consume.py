@@ -255,7 +255,8 @@ class HandlerLoop(Loop):
             for one in received:
                 self._act(one)
             return
-        applied, stored = apply(self._handler, [event for _, event in received], self.database, self.words, once=self._guarded)
+        events = [event for _, event in received]
+        applied, stored = apply(self._handler, events, self.database, self.words, once=self._guarded, hands=self._hands)
         self.send(stored)
         self._reply(received, applied)
 

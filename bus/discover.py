@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ class Handler:
     empty: Mapping[str, Any] | None = None
     sql: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""
+    handed: bool = False  # whether a `handle` wants hands: such as only think, and touch nothing
 
     @property
     def source(self) -> str:
@@ -79,4 +81,6 @@ def _handler(name: str, path: Path, module: ModuleType, known: Mapping[str, Any]
     sql = statements(path.with_suffix(".sql"))
     summary = (module.__doc__ or "").strip().split("\n")[0]
     empty = getattr(module, "EMPTY", None)
-    return Handler(name, verbs[0], getattr(module, verbs[0]), consumes, emits, wakes, empty, sql, summary)
+    function = getattr(module, verbs[0])
+    handed = verbs[0] == "handle" and "hands" in inspect.signature(function).parameters
+    return Handler(name, verbs[0], function, consumes, emits, wakes, empty, sql, summary, handed)

@@ -136,9 +136,9 @@ class Gate:
                 bad.append((delivery, problem))
         with connection.transaction():
             passed = unseen(connection, NAME, good)
-            for delivery, problem in bad:
-                quarantine(connection, delivery, str(problem))
-            return store(connection, [*passed, *(refusal(delivery, problem) for delivery, problem in bad)], self._words)
+            for delivery, reason in bad:
+                quarantine(connection, delivery, str(reason))
+            return store(connection, [*passed, *(refusal(delivery, reason) for delivery, reason in bad)], self._words)
 
 
 def _judge_subject(event: Event, schema: Mapping[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """Who logs in at the broker, and how, read from one URL with RabbitMQ's own query parameters.
 
-    amqps://pilotbus@host:5671/vhost?certfile=service.pem&keyfile=service.key    an X.509 certificate, no password (SASL EXTERNAL)
-    amqps://ada@host:5671/vhost?tokenfile=ada.token                              a token, read anew at each connection
-    amqps://pilot-p1:TOKEN@host:5671/vhost                                       a token, or a password
+amqps://pilotbus@host:5671/vhost?certfile=service.pem&keyfile=service.key    an X.509 certificate, no password (SASL EXTERNAL)
+amqps://ada@host:5671/vhost?tokenfile=ada.token                              a token, read anew at each connection
+amqps://pilot-p1:TOKEN@host:5671/vhost                                       a token, or a password
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ class Login:
             try:
                 context.load_cert_chain(self.certificate, self.key or None)
             except OSError as problem:
-                raise Unavailable(f"the certificate {self.certificate} can not be used: {problem.strerror or problem}") from problem
+                raise Unavailable(
+                    f"the certificate {self.certificate} can not be used: {problem.strerror or problem}"
+                ) from problem
         return context
 
 

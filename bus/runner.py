@@ -13,10 +13,10 @@ from bus.consume import HandlerLoop, Loop
 from bus.discover import Handler
 from bus.errors import Unavailable
 from bus.gate import Gate
+from bus.login import account_of
 from bus.loops import AnswerLoop, Clock, GateLoop, ParkingLoop
 from bus.publisher import Publisher
 from bus.relay import Relay
-from bus.login import account_of
 from bus.settings import Settings
 from bus.standing import Rates
 from bus.topology import topology

@@ -52,4 +52,3 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
     """The settings of this process."""
     found = os.environ if environment is None else environment
     return Settings(**{name: found[key] for name in Settings.__slots__ if (key := f"PILOTBUS_{name.upper()}") in found})
-

@@ -76,6 +76,7 @@ _PLUGINS = (
 )
 _LARGEST_MESSAGE_BYTES = 262_144
 
+
 def launch(
     directory: Path,
     ports: Mapping[str, int],

@@ -7,16 +7,25 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import Mount
 
+from bus.apply import Words
+from bus.http import serve
+from bus.login import login
 from bus.postgres import connect
 from bus.runner import Runner
 from bus.settings import Settings
+from deploy.door import Asker, Door, refuse
 from deploy.house import found_handlers, words_of
 from deploy.migrate import migrate
-from handlers.file.store.local import LocalStore, serve
+from handlers.file.store.local import LocalStore
 from handlers.file.store.s3 import S3Store
+from handlers.token.issuer import Issuer
 
 log = structlog.get_logger()
 
@@ -24,27 +33,52 @@ MEGABYTE = 1 << 20
 GRANT = "file.grant"
 
 
-@contextlib.contextmanager
-def sandbox_store(settings: Settings) -> Iterator[LocalStore | S3Store | None]:
-    """The store that signs and keeps sandboxes; a local one answers HTTPS while the block lasts."""
+def sandbox_store(settings: Settings) -> LocalStore | S3Store | None:
+    """The store that signs and keeps sandboxes, or nothing."""
     if settings.s3_bucket:
-        yield S3Store(settings.s3_bucket, settings.s3_endpoint or None, int(settings.sandbox_limit_mb) * MEGABYTE)
-        return
+        return S3Store(settings.s3_bucket, settings.s3_endpoint or None, int(settings.sandbox_limit_mb) * MEGABYTE)
     if not settings.sandbox_dir:
         log.warning("sandboxes.off", reason="neither PILOTBUS_SANDBOX_DIR nor PILOTBUS_S3_BUCKET is set")
-        yield None
-        return
+        return None
     limits = int(settings.sandbox_limit_mb) * MEGABYTE, int(settings.sandbox_store_limit_mb) * MEGABYTE
-    store = LocalStore(settings.sandbox_dir, settings.sandbox_url, settings.sandbox_secret, *limits)
+    return LocalStore(settings.sandbox_dir, settings.sandbox_url, settings.sandbox_secret, *limits)
+
+
+@contextlib.contextmanager
+def https(settings: Settings, words: Words, issuer: Issuer | None, store: Any) -> Iterator[None]:
+    """While the block lasts, the door and a local sandbox store answer HTTPS, where an address for them is set."""
+    if not settings.http_bind:
+        yield
+        return
+    asker = Asker(settings, words)
+    routes = [*(Door(asker.ask, issuer).routes() if issuer else ())]
+    if isinstance(store, LocalStore):
+        routes.append(Mount("/", store.app()))
     host, _, port = settings.http_bind.rpartition(":")
-    server = serve(store.app(), host, int(port), settings.tls_cert, settings.tls_key)
+    app = Starlette(routes=routes, exception_handlers={HTTPException: refuse, Exception: refuse})
+    server = serve(app, host, int(port), settings.tls_cert, settings.tls_key, settings.user_ca_dir)
     thread = threading.Thread(target=server.run, name="http", daemon=True)
     thread.start()
     try:
-        yield store
+        yield
     finally:
         server.should_exit = True
         thread.join(timeout=5)
+        asker.close()
+
+
+def issuer_of(settings: Settings) -> Issuer | None:
+    """Who mints tokens here, if anybody."""
+    if not settings.issuer_dir:
+        log.warning("tokens.off", reason="PILOTBUS_ISSUER_DIR is not set")
+        return None
+    return Issuer(settings.issuer_dir, settings.door_url, login(settings.amqp_url).vhost)
+
+
+def hands_of(issuer: Issuer | None, store: Any) -> dict[str, Any]:
+    """What the handlers that touch more than rows are given, by name."""
+    minting = ("pilot.enrol", "token.renew", "token.job", "token.login")
+    return {GRANT: store, **dict.fromkeys(minting, issuer)}
 
 
 def run(settings: Settings, told: Callable[[], None] = lambda: None) -> int:
@@ -57,9 +91,10 @@ def run(settings: Settings, told: Callable[[], None] = lambda: None) -> int:
     with connect(settings.dsn) as connection:
         log.info("tables.migrated", applied=migrate(connection, *settings.houses))
     chosen = [name.strip() for name in settings.handlers.split(",") if name.strip()]
-    grants = not chosen or {"file", GRANT} & set(chosen)
-    with sandbox_store(settings) if grants else contextlib.nullcontext() as store:
-        runner = Runner(settings, everything, words, {GRANT: store}, chosen).start()
+    store = sandbox_store(settings) if not chosen or {"file", GRANT} & set(chosen) else None
+    issuer = issuer_of(settings)
+    with https(settings, words, issuer, store):
+        runner = Runner(settings, everything, words, hands_of(issuer, store), chosen).start()
         told()
         stopping.wait()
         runner.stop()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HOME: Any = files(__name__)  # not __file__: the pilot reads this from inside a zip
 DEEPEST = 32
-OUTSIDERS = frozenset({"client", "operator", "pilot"})
+OUTSIDERS = frozenset({"client", "door", "operator", "pilot"})
 
 _SUFFIX = {"events": "", "requests": "", "replies": ".reply"}
 _EXCHANGE = {"requests": "requests", "replies": "reply"}

@@ -43,7 +43,5 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
     }
     db.run("move", job_id=job["job_id"], version=job["version"], state=state, at=event.time, event_id=event.id, **told)
     ordered = {"job_id": job["job_id"], "attempt": job["attempt"], "pilot_id": job["pilot_id"], "requested_by": "pilotbus"}
-    return [
-        event.answer("job.kill_requested.v1", job["job_id"], ordered),
-        event.answer(f"job.{state.lower()}.v1", job["job_id"], about | told),
-    ]
+    facts = (("job.kill_requested.v1", ordered), (f"job.{state.lower()}.v1", about | told))
+    return [event.answer(kind, job["job_id"], data).of(job["owner"], job["vo"]) for kind, data in facts]

@@ -1,5 +1,5 @@
 -- name: job
-SELECT job_id, state, attempt, version, reschedules, pilot_id, EXISTS (
+SELECT job_id, owner, vo, state, attempt, version, reschedules, pilot_id, EXISTS (
     SELECT FROM pilot.orders o WHERE o.job_id = j.job_id AND o.attempt = j.attempt AND o."order" = 'kill'
 ) AS kill_ordered
 FROM job.jobs j WHERE job_id = %(job_id)s;

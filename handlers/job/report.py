@@ -6,20 +6,24 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bus import Db, Event
+from schemas.rules.identity import pilot_of
 from schemas.rules.job_states import decide_move
 
 CONSUMES = ("job.reported.v1",)
-EMITS = ("job.running.v1", "job.completing.v1", "job.done.v1", "job.failed.v1", "job.killed.v1", "job.refused.v1")
+EMITS = (
+    "job.running.v1", "job.completing.v1", "job.done.v1", "job.failed.v1", "job.killed.v1",
+    "job.refused.v1", "security.refused.v1",
+)  # fmt: skip
 
 OPTIONAL = ("application_status", "exit_code")
 
 
-def decide(job: Mapping[str, Any] | None, report: Mapping[str, Any]) -> str | None:
+def decide(job: Mapping[str, Any] | None, report: Mapping[str, Any], pilot_id: str | None) -> str | None:
     """None when the report moves the job; else the reason why it changes nothing."""
     if job is None:
         return f"there is no job {report['job_id']}"
-    if job["pilot_id"] != report["pilot_id"]:
-        return f"job {job['job_id']} does not run on pilot {report['pilot_id']}"
+    if job["pilot_id"] != pilot_id:
+        return f"job {job['job_id']} does not run on pilot {pilot_id}"
     progress = job["state"] == report["state"] and job["minor_status"] != report["minor_status"]
     if progress and job["state"] in {"Running", "Completing"} and job["attempt"] == report["attempt"]:
         return None
@@ -29,11 +33,12 @@ def decide(job: Mapping[str, Any] | None, report: Mapping[str, Any]) -> str | No
 def handle(event: Event, db: Db) -> Iterable[Event]:
     report = event.data
     job = db.one("job", job_id=report["job_id"])
-    reason = decide(job, report)
+    reason = decide(job, report, pilot_of(event.authid or ""))
     if job is None or reason:
         told = {"job_id": report["job_id"], "attempt": report["attempt"], "wanted_state": report["state"]}
         state = job["state"] if job else "unknown"
-        return [event.answer("job.refused.v1", event.subject, told | {"state": state, "reason": reason})]
+        refused = event.answer("job.refused.v1", event.subject, told | {"state": state, "reason": reason})
+        return [refused.of(job["owner"], job["vo"]) if job else refused, alarm(event, reason or "")]
     if job["state"] == "Matched":
         db.run("disarm", job_id=report["job_id"])
     if "exit_code" in report or "output" in report:
@@ -44,4 +49,11 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
     application = report.get("application_status")
     db.run("move", version=job["version"], application=application, at=event.time, event_id=event.id, **named)
     told = {name: report[name] for name in ("job_id", "attempt", "minor_status", *OPTIONAL) if name in report}
-    return [event.answer(f"job.{report['state'].lower()}.v1", event.subject, told)]
+    return [event.answer(f"job.{report['state'].lower()}.v1", event.subject, told).of(job["owner"], job["vo"])]
+
+
+def alarm(event: Event, reason: str) -> Event:
+    """Whoever reports what is not its own to report is told of to those who watch."""
+    account = event.authid or "unknown"
+    told = {"account": account, "reason": reason, "outcome": "denied", "refused_id": event.id, "refused_type": event.type}
+    return event.answer("security.refused.v1", account, told)

@@ -1,5 +1,5 @@
 -- name: job
-SELECT job_id, state, minor_status, attempt, version, pilot_id FROM job.jobs WHERE job_id = %(job_id)s;
+SELECT job_id, owner, vo, state, minor_status, attempt, version, pilot_id FROM job.jobs WHERE job_id = %(job_id)s;
 
 -- name: disarm
 DELETE FROM bus.timers WHERE timer = 'match/' || %(job_id)s::bigint;

@@ -9,10 +9,17 @@ from typing import Any
 from bus import Db, Event
 
 CONSUMES = ("log.written.v1",)
-EMITS = ("log.stored.v1",)
+EMITS = ("log.stored.v1", "security.refused.v1")
 
 
-def decide(written: Mapping[str, Any]) -> list[dict[str, Any]]:
+def decide(written: Mapping[str, Any], job: Mapping[str, Any] | None) -> str | None:
+    """None when the pilot may write this: of itself, or of an attempt that is or was its own; else the reason."""
+    if "job_id" not in written or (job is not None and job["own"]):
+        return None
+    return f"pilot {written['pilot_id']} has no attempt {written.get('attempt')} of job {written['job_id']}"
+
+
+def rows(written: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One row a line, numbered on from the first."""
     first = written["first_number"]
     return [{"number": first + place, **line} for place, line in enumerate(written["lines"])]
@@ -20,6 +27,16 @@ def decide(written: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def handle(event: Event, db: Db) -> Iterable[Event]:
     written = event.data
-    lines = json.dumps(decide(written))
-    db.run("keep", subject=event.subject, attempt=written.get("attempt", 0), stream=written["stream"], lines=lines)
-    return [event.answer("log.stored.v1", event.subject, written)]
+    attempt = written.get("attempt", 0)
+    job = None
+    if "job_id" in written:
+        job = db.one("job", job_id=written["job_id"], attempt=attempt, pilot_id=written["pilot_id"])
+    if reason := decide(written, job):
+        account = event.authid or "unknown"
+        told = {"account": account, "reason": reason, "outcome": "denied", "refused_id": event.id, "refused_type": event.type}
+        return [event.answer("security.refused.v1", account, told)]
+    # not the envelope's subject: a pilot that is called 17 does not write into the log of job 17
+    subject = str(written["job_id"]) if job else event.authid
+    db.run("keep", subject=subject, attempt=attempt, stream=written["stream"], lines=json.dumps(rows(written)))
+    stored = event.answer("log.stored.v1", subject, written)
+    return [stored.of(job["owner"], job["vo"]) if job else stored]

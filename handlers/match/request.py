@@ -14,7 +14,7 @@ EMITS = ("job.matched.v1",)
 EMPTY = {"job": None}
 
 START_WITHIN_S = 120
-VO = "local"
+OTHERS_WORD = ("Owner", "OwnerGroup")  # whose jobs a pilot takes is not the pilot's to say
 
 
 def decide(resource: Mapping[str, Any], queues: Sequence[Mapping[str, Any]]) -> list[int]:
@@ -23,30 +23,49 @@ def decide(resource: Mapping[str, Any], queues: Sequence[Mapping[str, Any]]) -> 
     return [queue["queue_id"] for queue in sorted(eligible, key=lambda q: (-q["priority"], q["job_id"]))]
 
 
+def offered(resource: Mapping[str, Any], pilot: Mapping[str, Any], vos: Sequence[str]) -> dict[str, Any]:
+    """The resource as the house knows it: measured by the node, but placed, owned and tagged as its pilot was enrolled."""
+    placed = {"Site": pilot["site"], "VirtualOrganization": [pilot["vo"]] if pilot["vo"] else list(vos)}
+    if pilot["ce"]:
+        placed["GridCE"] = pilot["ce"]
+    if pilot["tags"]:
+        placed["Tag"] = [*_several(resource.get("Tag")), *pilot["tags"]]
+    return {name: value for name, value in resource.items() if name not in OTHERS_WORD} | placed
+
+
 def answer(requests: Sequence[Event], wakes: Sequence[Event], db: Db) -> Iterable[Event]:
     woken = sorted({wake.data["queue_id"] for wake in wakes}) or None
     queues = db.all("queues", queue_ids=woken)
+    pilots = {row["account"]: row for row in db.all("pilots", accounts=[request.authid for request in requests])}
+    vos = [row["vo"] for row in db.all("vos")]
     for request in requests:
+        pilot = pilots[request.authid or ""]
+        if pilot["banned"]:
+            yield request.refuse("denied", pilot["banned"])
+            continue
         claim = None if wakes else db.one("claimed", **_who(request))
         if claim is None and queues:
-            claim = _claim(request, queues, db)
+            claim = _claim(request, offered(request.data["resource"], pilot, vos), queues, db)
             if claim is not None:
-                told = {"pilot_id": request.data["pilot_id"], "site": request.data["resource"]["Site"]}
-                yield request.answer("job.matched.v1", claim["job_id"], told | _about(claim))
+                told = {"pilot_id": request.data["pilot_id"], "site": pilot["site"]}
+                matched = request.answer("job.matched.v1", claim["job_id"], told | _about(claim))
+                yield matched.of(claim["owner"], claim["vo"])
         if claim is not None:
             named = {name: claim[name] for name in ("owner", "vo", "description")}
             yield request.reply({"job": _about(claim) | named | _input(claim["description"])})
 
 
-def _claim(request: Event, queues: list[dict[str, Any]], db: Db) -> dict[str, Any] | None:
-    resource = request.data["resource"] | {"VirtualOrganization": VO}  # never the node's own word
+def _claim(request: Event, resource: dict[str, Any], queues: list[dict[str, Any]], db: Db) -> dict[str, Any] | None:
     for queue_id in decide(resource, queues):
-        site = resource["Site"]
-        values = {"event_id": request.id, "site": site, "within_s": START_WITHIN_S}
+        values = {"event_id": request.id, "site": resource["Site"], "within_s": START_WITHIN_S}
         if claim := db.one("claim", queue_id=queue_id, **_who(request), **values):
             return claim
         queues[:] = [queue for queue in queues if queue["queue_id"] != queue_id]
     return None
+
+
+def _several(said: Any) -> list[str]:
+    return said if isinstance(said, list) else [said] if said else []
 
 
 def _who(request: Event) -> dict[str, Any]:

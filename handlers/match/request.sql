@@ -3,9 +3,17 @@
 SELECT q.queue_id, q.requirements, j.priority, j.job_id
 FROM match.queues q
 CROSS JOIN LATERAL (
-    SELECT priority, job_id FROM job.jobs WHERE queue_id = q.queue_id AND state = 'Waiting' ORDER BY priority DESC, job_id LIMIT 1
+    SELECT priority, job_id FROM job.jobs
+    WHERE queue_id = q.queue_id AND state = 'Waiting' AND NOT trust.is_banned('user', owner)
+    ORDER BY priority DESC, job_id LIMIT 1
 ) j
 WHERE %(queue_ids)s::bigint[] IS NULL OR q.queue_id = ANY(%(queue_ids)s::bigint[]);
+
+-- name: pilots
+SELECT account, banned, site, ce, vo, tags FROM trust.standing(%(accounts)s::text[]);
+
+-- name: vos
+SELECT vo FROM registry.vos ORDER BY vo;
 
 -- name: claimed
 -- A lost reply and a retry give the same job, as long as that claim stands.

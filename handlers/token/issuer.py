@@ -92,9 +92,7 @@ class Issuer:
                 raise BadToken("the token is signed with a key that is not ours")
             wanted: Any = {"require": ["exp", "iat", "nbf", "sub", "jti", "aud", "iss"]}
             public = key.public_key()
-            return dict(
-                jwt.decode(token, public, [ALGORITHM], wanted, audience=audience, issuer=self.name, leeway=CLOCK_SKEW_S)
-            )
+            return dict(jwt.decode(token, public, [ALGORITHM], wanted, audience=audience, issuer=self.name, leeway=CLOCK_SKEW_S))
         except jwt.PyJWTError as problem:
             raise BadToken(f"the token does not hold: {problem}") from problem
 

@@ -158,7 +158,10 @@ def test_what_an_outsider_may_not_say_changes_nothing_and_is_quarantined(
         (good.routing_key, event.signed("/root/x").to_json()),
         ("pilot-p1.job.reported.v1.2", good.body),
         ("pilot-p1.job.done.v1.1", Event("job.done.v1", "/pilot-p1/p1", "1", event.data).to_json()),
-        ("pilot-p1.site.described.v1.A", Event("site.described.v1", "/pilot-p1/p1", "A", {"site": "A", "status": "active"}).to_json()),
+        (
+            "pilot-p1.site.described.v1.A",
+            Event("site.described.v1", "/pilot-p1/p1", "A", {"site": "A", "status": "active"}).to_json(),
+        ),
         ("pilot-p1.job.reported.v1.9", Event("job.reported.v1", "/pilot-p1/p1", "9", event.data).to_json()),
         (good.routing_key, Event("job.reported.v1", "/pilot-p1/p1", "1", event.data | {"root": True}).to_json()),
     ]

@@ -37,7 +37,7 @@ def match_request(pilot_id: str = "p1", request_id: str = "", **resource: Any) -
     """A pilot of site CLOUD.CNIC.cn asks for a job."""
     node = {"Site": "CLOUD.CNIC.cn", "CPUTime": 500_000, "NumberOfProcessors": 4, "MaxRAM": 4000} | resource
     data = {"request_id": request_id or str(uuid.uuid4()), "pilot_id": pilot_id, "wait_s": 60, "resource": node}
-    return event("match.request.v1", pilot_id, data, authid="pilot")
+    return event("match.request.v1", pilot_id, data, authid=f"pilot-{pilot_id}")
 
 
 def matched(story: Story, pilot_id: str = "p1", **description: Any) -> Story:
@@ -48,7 +48,7 @@ def matched(story: Story, pilot_id: str = "p1", **description: Any) -> Story:
 def report(state: str, minor: str = "Application", attempt: int = 1, pilot_id: str = "p1", **more: Any) -> Event:
     """The pilot says how job 1 is."""
     data = {"job_id": 1, "attempt": attempt, "pilot_id": pilot_id, "state": state, "minor_status": minor} | more
-    return event("job.reported.v1", 1, data, authid="pilot")
+    return event("job.reported.v1", 1, data, authid=f"pilot-{pilot_id}")
 
 
 def state_of(story: Story) -> tuple[Any, ...]:

@@ -7,9 +7,7 @@ import contextlib
 import errno
 import hashlib
 import hmac
-import logging
 import os
-import socket
 import tempfile
 import threading
 import time
@@ -19,13 +17,11 @@ from typing import BinaryIO
 from urllib.parse import urlencode
 
 import structlog
-import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from handlers.file.store._contract import LIMIT_BYTES, Grant, is_digest, judge, moment
 from schemas import Invalid
@@ -222,55 +218,3 @@ def _refuse(request: Request, problem: Exception) -> Response:
     # never the address: its signature lets in whoever reads it
     log.warning("sandbox.refused", method=request.method, status=status, reason=reason)
     return JSONResponse({"reason": reason}, status)
-
-
-class Server(uvicorn.Server):
-    """Listens from when it is made; run() may be called in any thread and returns after `should_exit = True`."""
-
-    def __init__(self, config: uvicorn.Config, listening: socket.socket) -> None:
-        super().__init__(config)
-        self._listening = listening
-        self.port: int = listening.getsockname()[1]
-
-    def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Requests are answered until should_exit is set and the last one is through."""
-        with self._listening:
-            super().run([self._listening, *(sockets or ())])
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """No request is under way; uvicorn only cancels those that take too long, and leaves their connections open."""
-        await super().shutdown(sockets)
-        if self.server_state.tasks:
-            await asyncio.wait(self.server_state.tasks, timeout=1)
-        for connection in tuple(self.server_state.connections):
-            connection.transport.abort()
-        await asyncio.sleep(0)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals stay the process's own."""
-        yield
-
-
-def serve(app: ASGIApp, bind_host: str, bind_port: int, cert: str | Path, key: str | Path) -> Server:
-    """A server for the app that listens already. Raises OSError when the port is taken or a file can not be read."""
-    config = uvicorn.Config(
-        app,
-        ssl_certfile=str(cert),
-        ssl_keyfile=str(key),
-        log_config=None,
-        log_level=logging.CRITICAL,  # this module tells what happened, in JSON
-        access_log=False,
-        loop="asyncio",  # not "auto": what else is installed shall not decide how this behaves
-        http="h11",
-        lifespan="off",
-        ws="none",
-        server_header=False,
-        timeout_graceful_shutdown=3,
-    )
-    config.load()
-    # whatever else this process does with its logs: a line of access holds an address, and lets in whoever reads it
-    logging.getLogger("uvicorn.access").disabled = True
-    host = bind_host.strip("[]")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return Server(config, socket.create_server((host, bind_port), family=family))

@@ -28,11 +28,12 @@ import requests
 import structlog
 
 from bus.errors import Later
+from bus.http import Server, serve
 from bus.sandbox import SandboxError, download, upload
 from deploy.certificates import Certificates, ensure
 from handlers.file import store as folder
 from handlers.file.store._contract import Grant, Store
-from handlers.file.store.local import LocalStore, Server, serve
+from handlers.file.store.local import LocalStore
 from handlers.file.store.s3 import S3Store
 from schemas import Invalid
 

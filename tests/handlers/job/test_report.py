@@ -14,22 +14,25 @@ REPORT = {"job_id": 1, "attempt": 2, "pilot_id": "p1", "state": "Done", "minor_s
 
 
 def test_the_running_jobs_own_pilot_may_say_done() -> None:
-    assert decide(JOB, REPORT) is None
+    assert decide(JOB, REPORT, "p1") is None
 
 
 @pytest.mark.parametrize(
-    ("job", "said", "why"),
+    ("job", "said", "by", "why"),
     [
-        (None, REPORT, "no job"),
-        (JOB, REPORT | {"pilot_id": "p2"}, "does not run on pilot p2"),
-        (JOB, REPORT | {"attempt": 1}, "attempt"),
-        (JOB | {"state": "Done"}, REPORT, "Done"),
-        (JOB | {"state": "Killed"}, REPORT | {"state": "Running"}, "Killed"),
-        (JOB, REPORT | {"state": "Running", "minor_status": "Application"}, "Running"),
+        (None, REPORT, "p1", "no job"),
+        (JOB, REPORT, "p2", "does not run on pilot p2"),
+        (JOB, REPORT, None, "does not run on pilot None"),
+        (JOB, REPORT | {"attempt": 1}, "p1", "attempt"),
+        (JOB | {"state": "Done"}, REPORT, "p1", "Done"),
+        (JOB | {"state": "Killed"}, REPORT | {"state": "Running"}, "p1", "Killed"),
+        (JOB, REPORT | {"state": "Running", "minor_status": "Application"}, "p1", "Running"),
     ],
 )
-def test_everything_else_is_refused_with_a_reason(job: dict[str, object] | None, said: dict[str, object], why: str) -> None:
-    assert why in (decide(job, said) or "")
+def test_everything_else_is_refused_with_a_reason(
+    job: dict[str, object] | None, said: dict[str, object], by: str | None, why: str
+) -> None:
+    assert why in (decide(job, said, by) or "")
 
 
 def test_a_whole_life_is_told_in_the_history(story: Story) -> None:
@@ -44,10 +47,14 @@ def test_a_whole_life_is_told_in_the_history(story: Story) -> None:
 
 def test_a_late_report_changes_nothing_and_is_told_so(story: Story) -> None:
     matched(story).when(report("Running"), report("Done", "Execution Complete"))
-    story.when(report("Failed", "late")).then(("job.refused.v1", {"wanted_state": "Failed", "state": "Done"}))
+    story.when(report("Failed", "late")).then(
+        ("job.refused.v1", {"wanted_state": "Failed", "state": "Done"}), ("security.refused.v1", {"account": "pilot-p1"})
+    )
     assert state_of(story)[0] == "Done"
 
 
 def test_a_stolen_pilot_can_not_move_anothers_job(story: Story) -> None:
-    matched(story).when(report("Running", pilot_id="p2")).then(("job.refused.v1", {"state": "Matched"}))
+    matched(story).when(report("Running", pilot_id="p2")).then(
+        ("job.refused.v1", {"state": "Matched"}), ("security.refused.v1", {"account": "pilot-p2"})
+    )
     assert state_of(story)[0] == "Matched"

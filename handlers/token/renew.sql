@@ -1,0 +1,2 @@
+-- name: standing
+SELECT banned FROM trust.standing(ARRAY[%(account)s::text]);
