@@ -26,7 +26,8 @@ from bus.client import Client
 from bus.errors import Invalid, Refused, Unavailable, Unroutable
 from bus.settings import Settings
 from bus.standing import Rates
-from handlers.token.issuer import Issuer
+from handlers.token.issuer import BROKER, BadToken, Issuer
+from schemas.rules.identity import pilot_of
 
 log = structlog.get_logger()
 
@@ -35,6 +36,7 @@ Ask = Callable[[str, dict[str, Any]], Any]
 LARGEST_BODY_BYTES = 4096
 PER_PEER_S, PEER_BURST = 20, 500  # a site behind one address starts hundreds of pilots at once
 ANSWER_WITHIN_S = 20.0
+RENEWED_AFTER_S = 6 * 3600  # so long may the broker be away without a pilot having to leave
 _SECRET = re.compile(r"pbs1\.([A-Za-z0-9_-]{1,64})\.[A-Za-z0-9_-]{43}")
 _KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _VERSION = re.compile(r"[0-9A-Za-z.+-]{0,32}")
@@ -79,6 +81,7 @@ class Door:
     def routes(self) -> Iterator[Route]:
         """What is answered here."""
         yield Route("/enrol", self._enrol, methods=["POST"])
+        yield Route("/renew", self._renew, methods=["POST"])
         yield Route("/.well-known/jwks.json", self._keys, methods=["GET"])
         yield Route("/.well-known/openid-configuration", self._about, methods=["GET"])
 
@@ -100,6 +103,17 @@ class Door:
         hashed = {"secret_sha256": _digest(secret), "use_sha256": _digest(key)}
         about = {"pilot_id": found[1], "peer": _peer(request), "version": version}
         return JSONResponse(await self._asked("pilot.enrol.v1", about | hashed), headers={"Cache-Control": "no-store"})
+
+    async def _renew(self, request: Request) -> Response:
+        told = await self._body(request)
+        try:
+            claims = self._issuer.verify(str(told.get("token", "")), BROKER, ended_s=RENEWED_AFTER_S)
+        except BadToken as problem:
+            raise HTTPException(403, str(problem)) from problem
+        pilot_id = pilot_of(claims["sub"])
+        if pilot_id is None:
+            raise HTTPException(403, "only a pilot renews its token here")
+        return JSONResponse(await self._asked("token.renew.v1", {"pilot_id": pilot_id}), headers={"Cache-Control": "no-store"})
 
     async def _body(self, request: Request) -> dict[str, Any]:
         if not self._rates.spend(_peer(request)):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bus.client import Client
 from bus.settings import settings
 from deploy import process, stack
 from deploy.pilot_zip import build
@@ -38,18 +39,29 @@ def _own() -> dict[str, str]:
     return {name: os.environ[name] for name in wanted if name in os.environ}
 
 
+def invite(client_url: str, ca_file: str, site: str, count: int) -> list[tuple[str, str]]:
+    """So many pilots may come to a site: the id and the enrolment secret of each."""
+    with Client(client_url, ca_file, component="invite") as bus:
+        pilots = bus.ask("pilot.invite.v1", {"site": site, "count": count})["pilots"]
+    return [(pilot["pilot_id"], pilot["secret"]) for pilot in pilots]
+
+
 def start_pilots(name: str, site: str, count: int, flags: Sequence[str] = ()) -> list[str]:
     """So many pilots of a site run on this machine, from the zip, each in its own folder; their names."""
     directory = directory_of(name)
     archive = directory / "pilot.pyz"
     build(archive, settings().houses)
     known = stack.read_settings(directory / "pilot.env")
+    own = stack.read_settings(directory / "client.env")
     taken = {path.name for path in (directory / "pids").glob("pilot-*")}
     free = [f"pilot-{number}" for number in range(1, 10_000) if f"pilot-{number}" not in taken][:count]
-    for slot in free:
+    invited = invite(own["PILOTBUS_CLIENT_AMQP_URL"], own["PILOTBUS_CA_FILE"], site, count) if count else []
+    for slot, (_, secret) in zip(free, invited, strict=True):
         workdir = directory / "pilots" / slot
         workdir.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, str(archive), "--site", site, "--workdir", f"{workdir}/", *flags]
+        secret_file = workdir / "secret"
+        process.write_private(secret_file, secret)
+        command = [sys.executable, str(archive), "--secret-file", str(secret_file), "--workdir", f"{workdir}/", *flags]
         process.launch(directory, slot, command, {"HOME": str(workdir), **known})
     return free
 

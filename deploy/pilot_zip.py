@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import sys
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -26,6 +27,7 @@ def build(target: Path, extensions: Sequence[Path] = ()) -> str:
         _add(files, _python(extension, "pilot/commands"), extension)
     said = _said(files)
     files.update((f"schemas/{path.name}", path.read_bytes()) for path in sorted((ROOT / "schemas").glob("*.py")))
+    files.update((f"schemas/rules/{name}.py", (ROOT / f"schemas/rules/{name}.py").read_bytes()) for name in _rules(files))
     for house in (ROOT, *extensions):
         _add(files, _schemas(house / "schemas", said), house)
     _complete(files, said)
@@ -71,6 +73,12 @@ def _said(files: dict[str, bytes]) -> set[str]:
             said.update(constants.get("SAYS", ()))
             said.update(ask + end for ask in constants.get("ASKS", ()) for end in ("", ".reply"))
     return said
+
+
+def _rules(files: dict[str, bytes]) -> list[str]:
+    """The rules that the pilot thinks with; the others stay at home."""
+    named = {rule.decode() for content in files.values() for rule in re.findall(rb"schemas\.rules\.(\w+)", content)}
+    return sorted(named | {"__init__"})
 
 
 def _constants(module: ast.Module) -> dict[str, Iterable[str]]:

@@ -8,11 +8,15 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from types import ModuleType
 
+from pilot import VERSION
 from pilot.command import PLANNED, REFUSED, UNREACHABLE, UNSAID, WRONG_CONFIG, Pilot, Stop
 from pilot.config import Config, WrongConfig, configure
+from pilot.enrolment import DoorAway, NotLetIn, Passport, enrol, passport
 from pilot.plan import commands
+from pilot.version import older
 from pilot.wire.amqp import LoginRefused
 from pilot.wire.lines import Lines
 from pilot.wire.link import Link, Unreachable
@@ -28,18 +32,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one pilot; its exit code (pilot/README.md has the table)."""
     try:
         config = configure(sys.argv[1:] if arguments is None else arguments, os.environ)
+        # the payload runs as the same user: without this it could read the secret in our environment, the token in our memory
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
         plan = commands(config.plan)
         _complete(config, plan)
-        # the payload runs as the same user: without this it could read the password in our environment
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
-        return _offline(config, plan) if config.login is None else _online(config, plan)
+        if config.login is None:
+            return _offline(config, plan)
+        config, passport = _let_in(config)
+        return _online(config, plan, passport)
     except (WrongConfig, LookupError) as problem:
         return _end(str(problem), WRONG_CONFIG)
     except Stop as stop:
         return _end(stop.reason, stop.code)
-    except LoginRefused as refusal:
+    except (LoginRefused, NotLetIn) as refusal:
         return _end(str(refusal), REFUSED)
-    except Unreachable as problem:
+    except (Unreachable, DoorAway) as problem:
         return _end(str(problem), UNREACHABLE)
 
 
@@ -47,8 +54,22 @@ def _complete(config: Config, plan: Sequence[ModuleType]) -> None:
     asking = [command.__name__.rpartition(".")[2] for command in plan if getattr(command, "ASKS", ())]
     if asking and config.login is None:
         raise WrongConfig(f"{asking[0]} needs a broker: set PILOTBUS_PILOT_AMQP_URL, or try --plan check")
-    if config.login is not None and config.site == "Unknown":
+    if config.login is not None and config.site == "Unknown" and not config.secret:
         raise WrongConfig("a pilot wants to know its site: --site")
+
+
+def _let_in(config: Config) -> tuple[Config, Passport | None]:
+    """What the services know of this pilot, and its token, for its secret. Raises NotLetIn, DoorAway, WrongConfig."""
+    if config.login is None or not config.secret:
+        return config, None
+    enrolled = enrol(config.door, config.secret, config.ca_file, config.connect_limit_s)
+    if older(VERSION, enrolled.least_version):
+        raise NotLetIn(f"this pilot is {VERSION}, and {enrolled.least_version} is the oldest that may start")
+    if config.site not in ("Unknown", enrolled.site):
+        raise WrongConfig(f"the site is {config.site} by the configuration, and {enrolled.site} by the enrolment secret")
+    placed = replace(config, name=enrolled.pilot_id, site=enrolled.site, ce=enrolled.ce or config.ce, vo=enrolled.vo, secret="")
+    own = passport(config.login, enrolled, config.door)
+    return replace(placed, tags=(*config.tags, *enrolled.tags), login=own.login()), own
 
 
 def _end(reason: str, code: int) -> int:
@@ -64,7 +85,7 @@ def _offline(config: Config, plan: Sequence[ModuleType]) -> int:
     return PLANNED
 
 
-def _online(config: Config, plan: Sequence[ModuleType]) -> int:
+def _online(config: Config, plan: Sequence[ModuleType], own: Passport | None) -> int:
     home = config.workdir / config.name
     try:
         home.mkdir(parents=True, mode=0o700, exist_ok=True)
@@ -78,8 +99,9 @@ def _online(config: Config, plan: Sequence[ModuleType]) -> int:
         raise WrongConfig("there is no broker")
     outbox = Outbox(f"/{config.login.user}/{config.name}", config.name, spool, Lines())
     pilot = Pilot(config, None, home)
-    link = pilot.link = Link(config.login, outbox, pilot.complain)
+    link = pilot.link = Link(config.login, outbox, pilot.complain, own.login if own else None)
     undo = pilot.orders.obey_signals()
+    forget = own.keep(pilot, link.renewed) if own else (lambda: None)
     unsaid = 0
     try:
         link.start(config.connect_limit_s, lambda: bool(pilot.orders.leaving))
@@ -89,6 +111,7 @@ def _online(config: Config, plan: Sequence[ModuleType]) -> int:
         link.settle(_LAST_WORDS_S)
     finally:
         unsaid = len(spool)
+        forget()
         link.close()
         undo()
         if not unsaid:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pilot import VERSION
 from pilot.wire.login import Login, login
+from schemas.rules.identity import pilot_of
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -33,6 +34,8 @@ class Config:
     workdir: Path
     login: Login | None = None
     ca_file: str = ""
+    door: str = ""
+    secret: str = field(default="", repr=False)
     ce: str = ""
     plan: str = "default"
     vo: str = ""
@@ -53,13 +56,14 @@ class Config:
 _FILE_ONLY = {
     "least": dict,
     "password": str,
+    "secret": str,
     "connect_limit": int,
     "wall_factor": (int, float),
     "sandbox_limit_mb": int,
     "unpacked_limit_mb": int,
 }
 _KINDS: dict[str, Any] = {
-    **dict.fromkeys(("url", "ca", "site", "ce", "plan", "workdir", "vo", "name"), str),
+    **dict.fromkeys(("url", "ca", "door", "secret_file", "site", "ce", "plan", "workdir", "vo", "name"), str),
     **dict.fromkeys(("processors", "cpu_time", "max_ram", "idle_limit", "max_jobs"), int),
     **dict.fromkeys(("tag", "required_tag"), list),
     **_FILE_ONLY,
@@ -72,11 +76,13 @@ def parser() -> argparse.ArgumentParser:
         prog="pilot",
         allow_abbrev=False,
         description="Look at this node, ask for jobs and run them, one after another.",
-        epilog="The password comes from PILOTBUS_PILOT_AMQP_URL, PILOTBUS_PILOT_PASSWORD or the file; never from a flag.",
+        epilog="The enrolment secret comes from PILOTBUS_PILOT_SECRET, --secret-file or the file; never from a flag.",
     )
     flags.add_argument("--version", action="version", version=f"pilotbus pilot {VERSION}")
     flags.add_argument("--config", metavar="FILE.json", help="read these settings from a file; flags win")
-    flags.add_argument("--url", metavar="amqps://USER@HOST:PORT/VHOST", help="the broker (PILOTBUS_PILOT_AMQP_URL)")
+    flags.add_argument("--url", metavar="amqps://HOST:PORT/VHOST", help="the broker (PILOTBUS_PILOT_AMQP_URL)")
+    flags.add_argument("--door", metavar="https://HOST:PORT", help="where the secret is exchanged (PILOTBUS_DOOR_URL)")
+    flags.add_argument("--secret-file", metavar="FILE", help="a file with the enrolment secret; it is removed once read")
     flags.add_argument("--ca", metavar="FILE", help="trust this authority only (PILOTBUS_CA_FILE)")
     flags.add_argument("--site", help="the site's name, e.g. LCG.CERN.ch")
     flags.add_argument("--ce", help="the computing element's name")
@@ -106,12 +112,26 @@ def configure(arguments: Sequence[str], environment: Mapping[str, str]) -> Confi
     for key, variable in (
         ("url", "PILOTBUS_PILOT_AMQP_URL"),
         ("password", "PILOTBUS_PILOT_PASSWORD"),
+        ("door", "PILOTBUS_DOOR_URL"),
+        ("secret", "PILOTBUS_PILOT_SECRET"),
         ("ca", "PILOTBUS_CA_FILE"),
     ):
         if environment.get(variable):
             said[key] = environment[variable]
     said.update(flags)
+    if said.get("secret_file"):
+        said["secret"] = _secret(Path(said["secret_file"]))
     return _config(said)
+
+
+def _secret(path: Path) -> str:
+    """The secret in the file, which is gone from now on: it is of use only once."""
+    try:
+        secret = path.read_text(encoding="ascii").strip()
+        path.unlink()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise WrongConfig(f"{path}: the enrolment secret can not be read and removed: {problem}") from problem
+    return secret
 
 
 def _has_password(url: str) -> bool:
@@ -153,16 +173,23 @@ def _config(said: Mapping[str, Any]) -> Config:
     ca_file = str(said.get("ca", ""))
     if ca_file and not Path(ca_file).is_file():
         raise WrongConfig(f"{ca_file}: there is no such file with the authority to trust")
+    secret, door = str(said.get("secret", "")), str(said.get("door", "")).rstrip("/")
+    if secret and not door.startswith("https://"):
+        raise WrongConfig("an enrolment secret is exchanged at a door: set --door or PILOTBUS_DOOR_URL to its https:// address")
     try:
-        who = login(said["url"], ca_file=ca_file, password=said.get("password", "")) if said.get("url") else None
+        password = str(said.get("password", ""))
+        who = login(said["url"], ca_file=ca_file, password=password, enrols=bool(secret)) if said.get("url") else None
     except ValueError as problem:
         raise WrongConfig(str(problem)) from problem
+    name = _own_name(said, who, name)
     return Config(
         site=site,
         name=name,
         workdir=Path(str(said.get("workdir") or os.getcwd())).resolve(),
         login=who,
         ca_file=ca_file,
+        door=door,
+        secret=secret,
         ce=str(said.get("ce", "")),
         plan=str(said.get("plan") or "default"),
         vo=str(said.get("vo", "")),
@@ -179,3 +206,11 @@ def _config(said: Mapping[str, Any]) -> Config:
         unpacked_limit_mb=int(said.get("unpacked_limit_mb", 512)),
         least=dict(said.get("least", {})),
     )
+
+
+def _own_name(said: Mapping[str, Any], who: Login | None, name: str) -> str:
+    """The pilot's id: whoever has a token is named by it."""
+    own = pilot_of(who.user) if who is not None else None
+    if own and said.get("name", own) != own:
+        raise WrongConfig(f"the name {name!r} is not {own!r}, whose token this is")
+    return own or name

@@ -55,6 +55,12 @@ class Orders:
         self.leaving = self.leaving or reason
         self.changed()
 
+    def end(self, reason: str) -> None:
+        """Leave at once: what runs is ended."""
+        self.leaving = self.leaving or reason
+        self.leave_at_once = True
+        self.changed()
+
     def take(self, order: dict[str, Any]) -> None:
         """The order holds from now on; an old one again, and one of a kind we do not know, changes nothing."""
         if order["number"] <= self._highest:

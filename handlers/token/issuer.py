@@ -83,8 +83,8 @@ class Issuer:
         named = {"job_id": job_id, "attempt": attempt, "owner": owner, "owner_group": group, "vo": vo, "pilot_id": pilot_id}
         return self._mint(f"job-{job_id}-{attempt}", PAYLOAD, JOB_S, **named, **{"wlcg.ver": "1.0"})
 
-    def verify(self, token: str, audience: str) -> dict[str, Any]:
-        """The claims of a token of ours for this audience that holds now. Raises BadToken."""
+    def verify(self, token: str, audience: str, *, ended_s: int = 0) -> dict[str, Any]:
+        """The claims of a token of ours for this audience that holds now, or ended so recently. Raises BadToken."""
         try:
             kid = str(jwt.get_unverified_header(token).get("kid", ""))
             key = self._current().get(kid)
@@ -92,7 +92,9 @@ class Issuer:
                 raise BadToken("the token is signed with a key that is not ours")
             wanted: Any = {"require": ["exp", "iat", "nbf", "sub", "jti", "aud", "iss"]}
             public = key.public_key()
-            return dict(jwt.decode(token, public, [ALGORITHM], wanted, audience=audience, issuer=self.name, leeway=CLOCK_SKEW_S))
+            return dict(
+                jwt.decode(token, public, [ALGORITHM], wanted, audience=audience, issuer=self.name, leeway=CLOCK_SKEW_S + ended_s)
+            )
         except jwt.PyJWTError as problem:
             raise BadToken(f"the token does not hold: {problem}") from problem
 

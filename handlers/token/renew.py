@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from bus import Db, Event
+from schemas.rules.identity import pilot_account
 
 CONSUMES = ("token.renew.v1",)
 EMITS = ()
@@ -25,7 +26,8 @@ def decide(standing: dict[str, Any]) -> str:
 
 
 def handle(event: Event, db: Db, hands: Hands) -> Iterable[Event]:
-    if reason := decide(db.one("standing", account=event.authid) or {}):
+    pilot_id = event.data["pilot_id"]  # which is the asker itself, or whose token the door has seen
+    if reason := decide(db.one("standing", account=pilot_account(pilot_id)) or {}):
         return [event.refuse("denied", reason)]
-    token = hands.pilot(event.data["pilot_id"])
+    token = hands.pilot(pilot_id)
     return [event.reply({"token": token.text, "expires_at": token.expires_at})]

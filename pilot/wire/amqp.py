@@ -122,6 +122,17 @@ class Session:
             if self._loop is not None:
                 self._loop.add_callback_threadsafe(self._pump)
 
+    def renew(self, login: Login) -> None:
+        """The broker is given the new password as soon as its thread gets to it; the connection stays."""
+        with self._lock:
+            self._login = login
+            if self._loop is not None:
+                self._loop.add_callback_threadsafe(self._update_secret)
+
+    def _update_secret(self) -> None:
+        if self._connection.is_open:
+            self._connection.update_secret(self._login.password, "renewed")
+
     def end(self) -> None:
         """The connection is closed as soon as its thread gets to it."""
         with self._lock:

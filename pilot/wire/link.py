@@ -24,10 +24,14 @@ class Unreachable(Exception):
 class Link:
     """A line that is always there for its users: what is said while the broker is away is sent when it is back."""
 
-    def __init__(self, login: Login, outbox: Outbox, complain: Callable[[str], None]) -> None:
+    def __init__(
+        self, login: Login, outbox: Outbox, complain: Callable[[str], None], login_now: Callable[[], Login] | None = None
+    ) -> None:
+        """`login_now` gives what to log in with at each new connection, when that changes."""
         self.outbox = outbox
         self.refused = ""
-        self._login = login
+        self._login: Login = login
+        self._login_now: Callable[[], Login] = login_now or (lambda: self._login)
         self._complain = complain
         self._connected = threading.Event()
         self._decided = threading.Event()
@@ -47,6 +51,11 @@ class Link:
         if not self._connected.is_set():
             place = f"{self._login.host}:{self._login.port}"
             raise Unreachable(f"the broker at {place} can not be reached: {self._reason or 'it does not answer'}")
+
+    def renewed(self, login: Login) -> None:
+        """The connection goes on with this password, and so does each later one."""
+        self._login = login
+        self._session.renew(login)
 
     def record(self, name: str, data: dict[str, Any]) -> None:
         """The event of record is on disk, and goes out in the order in which it was said, until it is confirmed."""
@@ -112,5 +121,6 @@ class Link:
                 said = self._reason
                 self._complain(f"the broker is away: {said}")
             self.outbox.connection_lost()
+            self._login = self._login_now()
             self._session = Session(self._login, self.outbox, self._ready, self._complain)
             self._leaving.wait(backoff(failures))

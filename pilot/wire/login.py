@@ -25,8 +25,11 @@ class Login:
         return context
 
 
-def login(url: str, *, ca_file: str = "", password: str = "") -> Login:
-    """The login of this URL. Raises ValueError with a sentence that never holds the password."""
+def login(url: str, *, ca_file: str = "", password: str = "", enrols: bool = False) -> Login:
+    """The login of this URL; one that enrols gets its user and its password at the door.
+
+    Raises ValueError with a sentence that never holds the password.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port or 5671
@@ -34,9 +37,9 @@ def login(url: str, *, ca_file: str = "", password: str = "") -> Login:
         raise ValueError("the broker's URL is not well formed; it wants amqps://user@host:port/vhost") from problem
     if parts.scheme != "amqps":
         raise ValueError(f"the broker's URL wants amqps://, has {parts.scheme or 'no scheme'}://; a pilot speaks over TLS only")
-    if not parts.hostname or not parts.username:
+    if not parts.hostname or not (parts.username or enrols):
         raise ValueError("the broker's URL wants a user and a host: amqps://user@host:port/vhost")
     secret = unquote(parts.password or "") or password
-    if not secret:
-        raise ValueError("there is no password: set PILOTBUS_PILOT_PASSWORD, or PILOTBUS_PILOT_AMQP_URL with one inside")
-    return Login(parts.hostname, port, unquote(parts.path[1:]) or "/", unquote(parts.username), secret, ca_file)
+    if not secret and not enrols:
+        raise ValueError("there is no enrolment secret: set PILOTBUS_PILOT_SECRET or --secret-file, and PILOTBUS_DOOR_URL")
+    return Login(parts.hostname, port, unquote(parts.path[1:]) or "/", unquote(parts.username or ""), secret, ca_file)

@@ -40,7 +40,7 @@ def test_a_url_without_a_password_takes_it_from_the_environment() -> None:
     [
         ("amqp://pilot:x@host/", "over TLS only"),
         ("amqps://host/", "wants a user"),
-        ("amqps://pilot@host/", "no password"),
+        ("amqps://pilot@host/", "no enrolment secret"),
         ("amqps://pilot:hidden@host:port/", "not well formed"),
     ],
 )
