@@ -14,6 +14,22 @@ class ClockMinuteV1(TypedDict):
     minute: str
 
 
+class GroupDescribedV1(TypedDict):
+    """An operator describes a group"""
+
+    group: str
+    vo: str
+    properties: list[Literal["TrustedHost", "NormalUser", "CSAdministrator", "JobSharing", "ServiceAdministrator", "JobAdministrator", "JobMonitor", "AccountingMonitor", "Pilot", "GenericPilot", "SiteManager", "UserManager", "Operator", "FullDelegation", "LimitedDelegation", "PrivateLimitedDelegation", "ProxyManagement", "ProductionManagement", "ProductionSharing", "ProductionUser", "PPGAuthority", "BookkeepingManagement", "AlarmsManagement", "FileCatalogManagement", "StageAllowed"]]
+    job_share: NotRequired[int]
+
+
+class GroupRefusedV1(TypedDict):
+    """A description of a group changed nothing"""
+
+    group: str
+    reason: str
+
+
 class JobCheckedV1(TypedDict):
     """A job was checked and makes sense"""
 
@@ -110,6 +126,8 @@ class JobQueryV1(TypedDict):
     """Ask how jobs are"""
 
     job_ids: NotRequired[list[int]]
+    owner: NotRequired[str]
+    owner_group: NotRequired[str]
     states: NotRequired[list[str]]
     after: NotRequired[int]
     limit: NotRequired[int]
@@ -146,6 +164,8 @@ class JobQueryV1ReplyJobs(TypedDict):
     job_name: str
     job_group: str
     owner: str
+    owner_group: NotRequired[str]
+    vo: NotRequired[str]
     site: NotRequired[str]
     pilot_id: NotRequired[str]
     submitted_at: str
@@ -218,6 +238,7 @@ class JobSubmitV1(TypedDict):
 
     submission: str
     description: dict[str, Any]
+    owner_group: NotRequired[str]
 
 
 class JobSubmitV1Reply(TypedDict):
@@ -434,75 +455,6 @@ class PilotDrainRequestedV1(TypedDict):
     requested_by: str
 
 
-class PilotEnrolV1(TypedDict):
-    """A pilot enrols"""
-
-    pilot_id: str
-    secret_sha256: str
-    use_sha256: str
-    peer: str
-    version: NotRequired[str]
-
-
-class PilotEnrolV1Reply(TypedDict):
-    """A pilot's token"""
-
-    pilot_id: str
-    token: str
-    expires_at: str
-    site: str
-    ce: str
-    vo: str
-    tags: list[str]
-    least_version: str
-
-
-class PilotEnrolledV1(TypedDict):
-    """A pilot has used its secret"""
-
-    pilot_id: str
-    site: str
-    peer: str
-    version: NotRequired[str]
-
-
-class PilotInviteV1(TypedDict):
-    """Ask for enrolment secrets"""
-
-    site: str
-    ce: NotRequired[str]
-    vo: NotRequired[str]
-    tags: NotRequired[list[str]]
-    count: NotRequired[int]
-    pilot_id: NotRequired[str]
-    lifetime_s: NotRequired[int]
-
-
-class PilotInviteV1ReplyPilots(TypedDict):
-    """A pilot that may come."""
-
-    pilot_id: str
-    secret: str
-    expires_at: str
-
-
-class PilotInviteV1Reply(TypedDict):
-    """Enrolment secrets"""
-
-    pilots: list[PilotInviteV1ReplyPilots]
-
-
-class PilotInvitedV1(TypedDict):
-    """A pilot may come"""
-
-    pilot_id: str
-    site: str
-    ce: NotRequired[str]
-    vo: NotRequired[str]
-    invited_by: str
-    expires_at: str
-
-
 class PilotListenV1(TypedDict):
     """Ask for orders"""
 
@@ -564,11 +516,73 @@ class PilotReportedV1(TypedDict):
     seconds: NotRequired[float]
 
 
-class PilotRevokedV1(TypedDict):
-    """A pilot may speak no more"""
+class RegistryListV1(TypedDict):
+    """Ask which accounts there are"""
 
-    pilot_id: str
-    reason: str
+    account: NotRequired[str]
+    after: NotRequired[str]
+    limit: NotRequired[int]
+
+
+class RegistryListV1ReplyAccountsGroups(TypedDict):
+    """One group."""
+
+    group: str
+    vo: str
+    properties: list[Literal["TrustedHost", "NormalUser", "CSAdministrator", "JobSharing", "ServiceAdministrator", "JobAdministrator", "JobMonitor", "AccountingMonitor", "Pilot", "GenericPilot", "SiteManager", "UserManager", "Operator", "FullDelegation", "LimitedDelegation", "PrivateLimitedDelegation", "ProxyManagement", "ProductionManagement", "ProductionSharing", "ProductionUser", "PPGAuthority", "BookkeepingManagement", "AlarmsManagement", "FileCatalogManagement", "StageAllowed"]]
+
+
+class RegistryListV1ReplyAccounts(TypedDict):
+    """One account."""
+
+    account: str
+    known: bool
+    default_group: NotRequired[str]
+    groups: list[RegistryListV1ReplyAccountsGroups]
+    dns: list[str]
+    email: NotRequired[str]
+
+
+class RegistryListV1Reply(TypedDict):
+    """Which accounts there are"""
+
+    accounts: list[RegistryListV1ReplyAccounts]
+    more: bool
+
+
+class RegistryQueryV1(TypedDict):
+    """Ask who an account is"""
+
+    account: NotRequired[str]
+    everyone: NotRequired[bool]
+    after: NotRequired[str]
+    limit: NotRequired[int]
+
+
+class RegistryQueryV1ReplyAccountsGroups(TypedDict):
+    """One group."""
+
+    group: str
+    vo: str
+    properties: list[Literal["TrustedHost", "NormalUser", "CSAdministrator", "JobSharing", "ServiceAdministrator", "JobAdministrator", "JobMonitor", "AccountingMonitor", "Pilot", "GenericPilot", "SiteManager", "UserManager", "Operator", "FullDelegation", "LimitedDelegation", "PrivateLimitedDelegation", "ProxyManagement", "ProductionManagement", "ProductionSharing", "ProductionUser", "PPGAuthority", "BookkeepingManagement", "AlarmsManagement", "FileCatalogManagement", "StageAllowed"]]
+
+
+class RegistryQueryV1ReplyAccounts(TypedDict):
+    """One account."""
+
+    account: str
+    known: bool
+    default_group: NotRequired[str]
+    groups: list[RegistryQueryV1ReplyAccountsGroups]
+    dns: list[str]
+    email: NotRequired[str]
+
+
+class RegistryQueryV1Reply(TypedDict):
+    """Who an account is"""
+
+    accounts: list[RegistryQueryV1ReplyAccounts]
+    more: bool
 
 
 class RequestRefusedV1Reply(TypedDict):
@@ -617,14 +631,6 @@ class SecurityRefusedV1(TypedDict):
     outcome: Literal["denied", "invalid"]
 
 
-class SecuritySecretReusedV1(TypedDict):
-    """An enrolment secret was used a second time"""
-
-    pilot_id: str
-    site: str
-    peer: str
-
-
 class SiteDescribedV1(TypedDict):
     """An operator describes a site"""
 
@@ -637,46 +643,24 @@ class SiteDescribedV1(TypedDict):
     status: Literal["active", "banned"]
 
 
-class TokenJobV1(TypedDict):
-    """A token for a payload"""
-
-    pilot_id: str
-    job_id: int
-    attempt: int
-
-
-class TokenJobV1Reply(TypedDict):
-    """A payload's token"""
-
-    token: str
-    expires_at: str
-
-
-class TokenLoginV1(TypedDict):
-    """A person logs in"""
-
-    dn: str
-    limited: bool
-    until: str
-    peer: str
-
-
-class TokenLoginV1Reply(TypedDict):
-    """A person's token"""
+class UserDescribedV1(TypedDict):
+    """An operator describes an account"""
 
     account: str
-    token: str
-    expires_at: str
+    groups: list[str]
+    dns: NotRequired[list[str]]
+    email: NotRequired[str]
 
 
-class TokenRenewV1(TypedDict):
-    """A pilot renews its token"""
+class UserRefusedV1(TypedDict):
+    """A description of an account changed nothing"""
 
-    pilot_id: str
+    account: str
+    reason: str
 
 
-class TokenRenewV1Reply(TypedDict):
-    """The next token"""
+class VoDescribedV1(TypedDict):
+    """An operator describes a community"""
 
-    token: str
-    expires_at: str
+    vo: str
+    description: NotRequired[str]
