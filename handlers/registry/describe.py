@@ -34,7 +34,7 @@ def decide(told: Mapping[str, Any], dns: Sequence[str], known_groups: Rows, hold
 
 def handle(event: Event, db: Db) -> Iterable[Event]:
     edition = (db.one("edition") or {})["number"]
-    if db.one("newer", kind=event.type.split(".")[0], name=event.data[_KEYS[event.type]], at=event.time):
+    if db.one("newer", kind=event.type.split(".")[0], called=event.data[_KEYS[event.type]], at=event.time):
         return []
     return _KEEP[event.type](event, db, edition)
 

@@ -3,11 +3,11 @@ SELECT number FROM registry.edition;
 
 -- name: newer
 -- Of two descriptions the one with the later time counts, also where the earlier one comes last.
-SELECT FROM (
+SELECT described_at FROM (
     SELECT 'vo' AS kind, vo AS name, described_at FROM registry.vos
     UNION ALL SELECT 'group', "group", described_at FROM registry.groups
     UNION ALL SELECT 'user', account, described_at FROM registry.users
-) known WHERE kind = %(kind)s AND name = %(name)s AND described_at > %(at)s::timestamptz;
+) known WHERE kind = %(kind)s AND name = %(called)s AND described_at > %(at)s::timestamptz;
 
 -- name: vo
 SELECT vo FROM registry.vos WHERE vo = %(vo)s;
