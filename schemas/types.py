@@ -455,6 +455,75 @@ class PilotDrainRequestedV1(TypedDict):
     requested_by: str
 
 
+class PilotEnrolV1(TypedDict):
+    """A pilot enrols"""
+
+    pilot_id: str
+    secret_sha256: str
+    use_sha256: str
+    peer: str
+    version: NotRequired[str]
+
+
+class PilotEnrolV1Reply(TypedDict):
+    """A pilot's token"""
+
+    pilot_id: str
+    token: str
+    expires_at: str
+    site: str
+    ce: str
+    vo: str
+    tags: list[str]
+    least_version: str
+
+
+class PilotEnrolledV1(TypedDict):
+    """A pilot has used its secret"""
+
+    pilot_id: str
+    site: str
+    peer: str
+    version: NotRequired[str]
+
+
+class PilotInviteV1(TypedDict):
+    """Ask for enrolment secrets"""
+
+    site: str
+    ce: NotRequired[str]
+    vo: NotRequired[str]
+    tags: NotRequired[list[str]]
+    count: NotRequired[int]
+    pilot_id: NotRequired[str]
+    lifetime_s: NotRequired[int]
+
+
+class PilotInviteV1ReplyPilots(TypedDict):
+    """A pilot that may come."""
+
+    pilot_id: str
+    secret: str
+    expires_at: str
+
+
+class PilotInviteV1Reply(TypedDict):
+    """Enrolment secrets"""
+
+    pilots: list[PilotInviteV1ReplyPilots]
+
+
+class PilotInvitedV1(TypedDict):
+    """A pilot may come"""
+
+    pilot_id: str
+    site: str
+    ce: NotRequired[str]
+    vo: NotRequired[str]
+    invited_by: str
+    expires_at: str
+
+
 class PilotListenV1(TypedDict):
     """Ask for orders"""
 
@@ -514,6 +583,13 @@ class PilotReportedV1(TypedDict):
     job_id: NotRequired[int]
     attempt: NotRequired[int]
     seconds: NotRequired[float]
+
+
+class PilotRevokedV1(TypedDict):
+    """A pilot may speak no more"""
+
+    pilot_id: str
+    reason: str
 
 
 class RegistryListV1(TypedDict):
@@ -631,6 +707,14 @@ class SecurityRefusedV1(TypedDict):
     outcome: Literal["denied", "invalid"]
 
 
+class SecuritySecretReusedV1(TypedDict):
+    """An enrolment secret was used a second time"""
+
+    pilot_id: str
+    site: str
+    peer: str
+
+
 class SiteDescribedV1(TypedDict):
     """An operator describes a site"""
 
@@ -641,6 +725,51 @@ class SiteDescribedV1(TypedDict):
     max_cpu_time_s: NotRequired[int]
     tags: NotRequired[list[str]]
     status: Literal["active", "banned"]
+
+
+class TokenJobV1(TypedDict):
+    """A token for a payload"""
+
+    pilot_id: str
+    job_id: int
+    attempt: int
+
+
+class TokenJobV1Reply(TypedDict):
+    """A payload's token"""
+
+    token: str
+    expires_at: str
+
+
+class TokenLoginV1(TypedDict):
+    """A person logs in"""
+
+    dn: str
+    limited: bool
+    until: str
+    peer: str
+
+
+class TokenLoginV1Reply(TypedDict):
+    """A person's token"""
+
+    account: str
+    token: str
+    expires_at: str
+
+
+class TokenRenewV1(TypedDict):
+    """A pilot renews its token"""
+
+    pilot_id: str
+
+
+class TokenRenewV1Reply(TypedDict):
+    """The next token"""
+
+    token: str
+    expires_at: str
 
 
 class UserDescribedV1(TypedDict):
