@@ -14,6 +14,22 @@ class ClockMinuteV1(TypedDict):
     minute: str
 
 
+class GroupDescribedV1(TypedDict):
+    """An operator describes a group"""
+
+    group: str
+    vo: str
+    properties: list[Literal["TrustedHost", "NormalUser", "CSAdministrator", "JobSharing", "ServiceAdministrator", "JobAdministrator", "JobMonitor", "AccountingMonitor", "Pilot", "GenericPilot", "SiteManager", "UserManager", "Operator", "FullDelegation", "LimitedDelegation", "PrivateLimitedDelegation", "ProxyManagement", "ProductionManagement", "ProductionSharing", "ProductionUser", "PPGAuthority", "BookkeepingManagement", "AlarmsManagement", "FileCatalogManagement", "StageAllowed"]]
+    job_share: NotRequired[int]
+
+
+class GroupRefusedV1(TypedDict):
+    """A description of a group changed nothing"""
+
+    group: str
+    reason: str
+
+
 class JobCheckedV1(TypedDict):
     """A job was checked and makes sense"""
 
@@ -110,6 +126,8 @@ class JobQueryV1(TypedDict):
     """Ask how jobs are"""
 
     job_ids: NotRequired[list[int]]
+    owner: NotRequired[str]
+    owner_group: NotRequired[str]
     states: NotRequired[list[str]]
     after: NotRequired[int]
     limit: NotRequired[int]
@@ -146,6 +164,8 @@ class JobQueryV1ReplyJobs(TypedDict):
     job_name: str
     job_group: str
     owner: str
+    owner_group: NotRequired[str]
+    vo: NotRequired[str]
     site: NotRequired[str]
     pilot_id: NotRequired[str]
     submitted_at: str
@@ -218,6 +238,7 @@ class JobSubmitV1(TypedDict):
 
     submission: str
     description: dict[str, Any]
+    owner_group: NotRequired[str]
 
 
 class JobSubmitV1Reply(TypedDict):
@@ -571,6 +592,75 @@ class PilotRevokedV1(TypedDict):
     reason: str
 
 
+class RegistryListV1(TypedDict):
+    """Ask which accounts there are"""
+
+    account: NotRequired[str]
+    after: NotRequired[str]
+    limit: NotRequired[int]
+
+
+class RegistryListV1ReplyAccountsGroups(TypedDict):
+    """One group."""
+
+    group: str
+    vo: str
+    properties: list[Literal["TrustedHost", "NormalUser", "CSAdministrator", "JobSharing", "ServiceAdministrator", "JobAdministrator", "JobMonitor", "AccountingMonitor", "Pilot", "GenericPilot", "SiteManager", "UserManager", "Operator", "FullDelegation", "LimitedDelegation", "PrivateLimitedDelegation", "ProxyManagement", "ProductionManagement", "ProductionSharing", "ProductionUser", "PPGAuthority", "BookkeepingManagement", "AlarmsManagement", "FileCatalogManagement", "StageAllowed"]]
+
+
+class RegistryListV1ReplyAccounts(TypedDict):
+    """One account."""
+
+    account: str
+    known: bool
+    default_group: NotRequired[str]
+    groups: list[RegistryListV1ReplyAccountsGroups]
+    dns: list[str]
+    email: NotRequired[str]
+
+
+class RegistryListV1Reply(TypedDict):
+    """Which accounts there are"""
+
+    accounts: list[RegistryListV1ReplyAccounts]
+    more: bool
+
+
+class RegistryQueryV1(TypedDict):
+    """Ask who an account is"""
+
+    account: NotRequired[str]
+    everyone: NotRequired[bool]
+    after: NotRequired[str]
+    limit: NotRequired[int]
+
+
+class RegistryQueryV1ReplyAccountsGroups(TypedDict):
+    """One group."""
+
+    group: str
+    vo: str
+    properties: list[Literal["TrustedHost", "NormalUser", "CSAdministrator", "JobSharing", "ServiceAdministrator", "JobAdministrator", "JobMonitor", "AccountingMonitor", "Pilot", "GenericPilot", "SiteManager", "UserManager", "Operator", "FullDelegation", "LimitedDelegation", "PrivateLimitedDelegation", "ProxyManagement", "ProductionManagement", "ProductionSharing", "ProductionUser", "PPGAuthority", "BookkeepingManagement", "AlarmsManagement", "FileCatalogManagement", "StageAllowed"]]
+
+
+class RegistryQueryV1ReplyAccounts(TypedDict):
+    """One account."""
+
+    account: str
+    known: bool
+    default_group: NotRequired[str]
+    groups: list[RegistryQueryV1ReplyAccountsGroups]
+    dns: list[str]
+    email: NotRequired[str]
+
+
+class RegistryQueryV1Reply(TypedDict):
+    """Who an account is"""
+
+    accounts: list[RegistryQueryV1ReplyAccounts]
+    more: bool
+
+
 class RequestRefusedV1Reply(TypedDict):
     """No, and why"""
 
@@ -680,3 +770,26 @@ class TokenRenewV1Reply(TypedDict):
 
     token: str
     expires_at: str
+
+
+class UserDescribedV1(TypedDict):
+    """An operator describes an account"""
+
+    account: str
+    groups: list[str]
+    dns: NotRequired[list[str]]
+    email: NotRequired[str]
+
+
+class UserRefusedV1(TypedDict):
+    """A description of an account changed nothing"""
+
+    account: str
+    reason: str
+
+
+class VoDescribedV1(TypedDict):
+    """An operator describes a community"""
+
+    vo: str
+    description: NotRequired[str]

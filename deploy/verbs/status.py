@@ -1,4 +1,4 @@
-"""Show how jobs are: those named, or your newest hundred. One job alone is shown with its history."""
+"""Show how jobs are: those named, or the newest hundred of yours, of OWNER or of a group. One job alone has its history."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ COLUMNS = ("JobID", "State", "MinorStatus", "ApplicationStatus", "Site", "Attemp
 def run(
     jobs: Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", help="17, 17-40, or - for standard input.")] = None,
     state: Annotated[list[str] | None, typer.Option(help="Only jobs in this state; may be repeated.")] = None,
+    owner: Annotated[str, typer.Option(help="Jobs of this account, as far as you may see them.")] = "",
+    owner_group: Annotated[str, typer.Option(help="Jobs of this group, as far as you may see them.")] = "",
     json: Json = False,  # noqa: FBT002 - an option of the command line
 ) -> None:
     """Show how jobs are."""
     ids = job_ids(jobs) if jobs else None
-    asked: dict[str, Any] = {"states": state} if state else {}
+    named = {"states": state, "owner": owner, "owner_group": owner_group}
+    asked: dict[str, Any] = {name: value for name, value in named.items() if value}
     alone = ids is not None and len(ids) == 1
     with client("status") as bus:
         if ids is None:

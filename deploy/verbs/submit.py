@@ -25,6 +25,7 @@ from schemas.rules.jdl import JdlError
 def run(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A job description; - is standard input.")],
     key: Annotated[str, typer.Option(help="The submission's own uuid; made up when not given.")] = "",
+    owner_group: Annotated[str, typer.Option(help="In which of your groups; the default one when not given.")] = "",
     json: Json = False,  # noqa: FBT002 - an option of the command line
 ) -> None:
     """Submit what FILE describes."""
@@ -32,7 +33,7 @@ def run(
     base = Path.cwd() if file == "-" else Path(file).resolve().parent
     with client("submit") as bus:
         description = with_sandbox(bus, description, base)
-        asked = {"submission": _key(key), "description": description}
+        asked = {"submission": _key(key), "description": description} | ({"owner_group": owner_group} if owner_group else {})
         found = bus.ask("job.submit.v1", asked, within_s=60)
     first, count = found["first_job_id"], found["count"]
     if json:

@@ -1,5 +1,8 @@
 -- name: jobs
-SELECT job_id, owner, state, attempt, version, pilot_id FROM job.jobs WHERE job_id = ANY(%(job_ids)s) ORDER BY job_id;
+SELECT job_id, owner, owner_group, vo, state, attempt, version, pilot_id FROM job.jobs WHERE job_id = ANY(%(job_ids)s) ORDER BY job_id;
+
+-- name: standing
+SELECT "group", vo, properties FROM registry.standing(%(account)s);
 
 -- name: move
 SELECT job.move(%(job_id)s, %(version)s, 'Killed', 'Marked for termination', NULL, %(at)s, 'job.kill', %(event_id)s);

@@ -1,4 +1,4 @@
-"""Say how an owner's jobs are, with their history if wanted."""
+"""Say how jobs are, with their history if wanted: one's own, and those of others as far as one's rights reach."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bus import Db, Event, fitting
+from schemas.rules.rights import reach
 
 CONSUMES = ("job.query.v1",)
 EMITS = ()
@@ -27,15 +28,30 @@ def newest(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return fitting(history[::-1], MOST_HISTORY_BYTES)[::-1]
 
 
+def chosen(event: Event, db: Db, limit: int) -> list[dict[str, Any]]:
+    """The jobs that are asked for and may be seen; what may not be seen is not there."""
+    asked, account = event.data, event.authid or ""
+    far = reach("GetInfo", db.all("standing", account=account))
+    page = {"states": asked.get("states"), "limit": limit}
+    if "job_ids" in asked or "owner" in asked or "owner_group" in asked:
+        groups, group_vos = [group for group, _ in far.groups], [vo for _, vo in far.groups]
+        seen = {"account": account if far.own else None, "groups": groups, "group_vos": group_vos, "vos": list(far.vos)}
+        named = {name: asked.get(name) for name in ("job_ids", "owner", "owner_group")}
+        if asked.get("newest"):
+            return db.all("others_newest", **named, **seen, **page)
+        return db.all("others", after=asked.get("after", 0), **named, **seen, **page)
+    if not far.own:
+        return []
+    if asked.get("newest"):
+        return db.all("newest", owner=account, **page)
+    return db.all("jobs", owner=account, after=asked.get("after", 0), **page)
+
+
 def handle(event: Event, db: Db) -> Iterable[Event]:
     asked = event.data
     wants_history = bool(asked.get("history"))
     limit = min(asked.get("limit", 100), MOST_WITH_HISTORY if wants_history else 100)
-    chosen = {"owner": event.authid, "states": asked.get("states"), "limit": limit + 1}
-    if asked.get("newest"):
-        rows = db.all("newest", **chosen)
-    else:
-        rows = db.all("jobs", job_ids=asked.get("job_ids"), after=asked.get("after", 0), **chosen)
+    rows = chosen(event, db, limit + 1)
     shown = fitting(rows[:limit])
     past: dict[int, list[dict[str, Any]]] = {row["job_id"]: [] for row in shown}
     if wants_history:

@@ -1,6 +1,9 @@
 -- name: submission
 SELECT owner, digest, first_job_id, count FROM job.submissions WHERE submission = %(submission)s;
 
+-- name: standing
+SELECT "group", vo, properties FROM registry.standing(%(account)s);
+
 -- name: sites
 SELECT site, status, max_processors, max_ram_mb, max_cpu_time_s, tags FROM site.sites;
 

@@ -1,4 +1,4 @@
-"""Give the owner of a job its lines, a page at a time."""
+"""Give the owner of a job, or whoever may see it, its lines, a page at a time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bus import Db, Event, fitting
+from schemas.rules.rights import may
 
 CONSUMES = ("log.read.v1",)
 EMITS = ()
@@ -20,9 +21,10 @@ def decide(rows: Sequence[dict[str, Any]], limit: int) -> tuple[list[dict[str, A
 
 
 def handle(event: Event, db: Db) -> Iterable[Event]:
-    asked = event.data
+    asked, account = event.data, event.authid or ""
+    memberships = db.all("standing", account=account)
     job = db.one("job", job_id=asked["job_id"])
-    if job is None or job["owner"] != event.authid:
+    if job is None or may("GetInfo", account, memberships, job):
         return [event.refuse("not_found", f"you have no job {asked['job_id']}")]
     limit = min(asked.get("limit", MOST_LINES), MOST_LINES)
     after = asked.get("after", {})

@@ -1,5 +1,8 @@
+-- name: standing
+SELECT "group", vo, properties FROM registry.standing(%(account)s);
+
 -- name: job
-SELECT owner FROM job.jobs WHERE job_id = %(job_id)s;
+SELECT owner, owner_group, vo FROM job.jobs WHERE job_id = %(job_id)s;
 
 -- name: lines
 SELECT l.attempt, l.stream, l.number, to_char(l.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at, l.text

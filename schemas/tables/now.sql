@@ -73,7 +73,7 @@ BEGIN
     IF FOUND THEN
         RETURN; -- the answer to the commit was lost: the same request never gets a second job
     END IF;
-    SELECT * INTO chosen FROM job.jobs j WHERE j.queue_id = the_queue AND j.state = 'Waiting'
+    SELECT * INTO chosen FROM job.jobs j WHERE j.queue_id = the_queue AND j.state = 'Waiting' AND NOT trust.is_banned('user', j.owner)
     ORDER BY j.priority DESC, j.job_id LIMIT 1 FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         RETURN;
@@ -90,15 +90,82 @@ BEGIN
     RETURN QUERY SELECT chosen.job_id, chosen.attempt, chosen.owner, chosen.vo, chosen.description;
 END $$;
 
+CREATE FUNCTION registry.keep_user(read_number bigint, the_account text, the_groups text[], the_dns text[], the_email text, at timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM registry.turn(read_number);
+    INSERT INTO registry.users (account, dns, email, described_at) VALUES (the_account, the_dns, the_email, at)
+    ON CONFLICT (account) DO UPDATE SET dns = excluded.dns, email = excluded.email, described_at = excluded.described_at;
+    DELETE FROM registry.members WHERE account = the_account;
+    INSERT INTO registry.members (account, number, "group")
+    SELECT the_account, number, name FROM unnest(the_groups) WITH ORDINALITY AS named (name, number);
+END $$;
+
 CREATE FUNCTION registry.standing(the_account text) RETURNS TABLE("group" text, vo text, properties text[])
     LANGUAGE sql STABLE
     AS $$
-    SELECT g."group", g.vo, g.properties
-    FROM registry.members m JOIN registry.groups g ON g."group" = m."group"
-    WHERE m.account = the_account
-    UNION ALL
-    SELECT g."group", g.vo, g.properties FROM registry.groups g
-    WHERE g."group" = 'local_user' AND NOT EXISTS (SELECT FROM registry.users u WHERE u.account = the_account)
+    SELECT g."group", g.vo, g.properties FROM (
+        SELECT m."group", m.number FROM registry.members m WHERE m.account = the_account
+        UNION ALL
+        SELECT 'local_user', 1
+        WHERE NOT EXISTS (SELECT FROM registry.users u WHERE u.account = the_account)
+          AND the_account NOT LIKE 'pilot-%' AND the_account NOT IN ('pilotbus', 'guest', '')
+    ) s JOIN registry.groups g ON g."group" = s."group"
+    ORDER BY s.number
+$$;
+
+CREATE FUNCTION registry.still(read_number bigint) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM FROM registry.edition WHERE number = read_number FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the registry is no longer at edition %', read_number USING ERRCODE = 'serialization_failure';
+    END IF;
+END $$;
+
+CREATE FUNCTION registry.turn(read_number bigint) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM registry.still(read_number);
+    UPDATE registry.edition SET number = number + 1;
+END $$;
+
+CREATE FUNCTION trust.enrol(the_pilot text, secret text, use text, came_from text, happened_at timestamp with time zone) RETURNS TABLE(outcome text, site text, ce text, vo text, tags text[])
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+DECLARE
+    known trust.enrolments%ROWTYPE;
+BEGIN
+    SELECT * INTO known FROM trust.enrolments e WHERE e.pilot_id = the_pilot FOR UPDATE;
+    IF NOT FOUND THEN
+        outcome := 'unknown';
+    ELSIF known.secret_sha256 <> secret THEN
+        outcome := 'wrong';
+    ELSIF known.revoked_at IS NOT NULL THEN
+        outcome := 'revoked';
+    ELSIF known.enrolled_at IS NOT NULL AND known.use_sha256 = use AND known.enrolled_at > now() - interval '10 minutes' THEN
+        outcome := 'again';
+    ELSIF known.enrolled_at IS NOT NULL THEN
+        outcome := 'reused';
+        UPDATE trust.enrolments e SET revoked_at = happened_at, revoked_because = 'its enrolment secret was used a second time'
+        WHERE e.pilot_id = the_pilot;
+    ELSIF known.expires_at < now() THEN
+        outcome := 'expired';
+    ELSE
+        outcome := 'enrolled';
+        UPDATE trust.enrolments e SET enrolled_at = happened_at, use_sha256 = use, peer = came_from WHERE e.pilot_id = the_pilot;
+    END IF;
+    RETURN QUERY SELECT outcome, known.site, known.ce, known.vo, known.tags;
+END $$;
+
+CREATE FUNCTION trust.is_banned(the_kind text, the_name text) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT EXISTS (SELECT FROM trust.bans WHERE kind = the_kind AND name = the_name AND (until IS NULL OR until > now()))
 $$;
 
 CREATE FUNCTION trust.standing(the_accounts text[]) RETURNS TABLE(account text, banned text, pilot_id text, site text, ce text, vo text, tags text[], operates boolean)
@@ -244,6 +311,26 @@ CREATE TABLE job.jobs (
     changed_at timestamp with time zone NOT NULL
 );
 
+CREATE VIEW job.shown AS
+ SELECT jobs.job_id,
+    jobs.attempt,
+    jobs.state,
+    jobs.minor_status,
+    "left"(jobs.application_status, 300) AS application_status,
+    jobs.job_name,
+    jobs.job_group,
+    jobs.owner,
+    jobs.owner_group,
+    jobs.vo,
+    jobs.site,
+    jobs.pilot_id,
+    jobs.exit_code,
+    jobs.output_digest,
+    jobs.output_bytes,
+    to_char((jobs.submitted_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'::text) AS submitted_at,
+    to_char((jobs.changed_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'::text) AS changed_at
+   FROM job.jobs;
+
 CREATE TABLE job.submissions (
     submission uuid NOT NULL,
     owner text NOT NULL,
@@ -315,6 +402,10 @@ CREATE TABLE pilot.pilots (
     first_seen_at timestamp with time zone NOT NULL,
     last_seen_at timestamp with time zone NOT NULL,
     CONSTRAINT pilots_state_check CHECK ((state = ANY (ARRAY['Submitted'::text, 'Waiting'::text, 'Running'::text, 'Done'::text, 'Failed'::text, 'Aborted'::text, 'Deleted'::text, 'Unknown'::text])))
+);
+
+CREATE TABLE registry.edition (
+    number bigint NOT NULL
 );
 
 CREATE TABLE registry.groups (
@@ -475,6 +566,8 @@ CREATE UNIQUE INDEX parked_once ON bus.parked USING btree (queue, event_id) WHER
 CREATE INDEX timers_due_at ON bus.timers USING btree (due_at);
 
 CREATE INDEX unsent_recorded_at ON bus.unsent USING btree (recorded_at);
+
+CREATE INDEX jobs_group ON job.jobs USING btree (owner_group, job_id);
 
 CREATE INDEX jobs_owner ON job.jobs USING btree (owner, job_id);
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from typing import Any
 
@@ -9,6 +10,13 @@ from bus.event import Event
 from tests.fix_house import Story
 
 SUBMISSION = "7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01"
+GROUPS = {
+    "user": ["NormalUser"],
+    "shared": ["NormalUser", "JobSharing"],
+    "admin": ["JobAdministrator"],
+    "watch": ["JobMonitor"],
+    "nothing": [],
+}
 SITE = "INSERT INTO site.sites VALUES ('CLOUD.CNIC.cn', '', 'active', 8, NULL, NULL, '{}', '2026-01-01T00:00:00Z')"
 
 
@@ -17,10 +25,29 @@ def event(kind: str, subject: object, data: dict[str, Any], authid: str = "ada")
     return Event(kind, f"/{authid}/test", str(subject), data, authid=authid)
 
 
-def submitted(story: Story, count: int = 1, **description: Any) -> Story:
-    """ada has submitted so many jobs; they are Received."""
+def described(story: Story, *things: tuple[str, dict[str, Any]], at: str = "2026-11-20T00:00:00Z") -> Story:
+    """An operator has described these: ("group", {"group": "bes_user", …}), …"""
+    for kind, data in things:
+        name = str(data.get("account") or data.get("group") or data["vo"]).replace(".", "_")
+        told = dataclasses.replace(event(f"{kind}.described.v1", name, data, authid="root"), time=at)
+        story.given("registry.describe", told)
+    return story
+
+
+def communities(story: Story, **people: list[str]) -> Story:
+    """The communities bes and juno with a group for each property that opens jobs, and these people in their groups."""
+    story = described(story, ("vo", {"vo": "bes"}), ("vo", {"vo": "juno"}))
+    for vo in ("bes", "juno"):
+        for word, properties in GROUPS.items():
+            described(story, ("group", {"group": f"{vo}_{word}", "vo": vo, "properties": properties}))
+    return described(story, *[("user", {"account": name, "groups": groups}) for name, groups in people.items()])
+
+
+def submitted(story: Story, count: int = 1, owner_group: str = "", **description: Any) -> Story:
+    """ada has submitted so many jobs, in her default group unless another is named; they are Received."""
     story.sql(SITE + " ON CONFLICT DO NOTHING")
     asked = {"submission": str(uuid.uuid4()), "description": {"Executable": "/bin/ls", "Parameters": count} | description}
+    asked |= {"owner_group": owner_group} if owner_group else {}
     return story.given("job.submit", event("job.submit.v1", asked["submission"], asked))
 
 

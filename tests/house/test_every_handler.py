@@ -17,8 +17,8 @@ from tests.schemas.draw import body
 
 WORDS = Words()
 FOUND = list(handlers(known=WORDS.known))
-ROOMS = ("bus", "file", "job", "log", "match", "pilot", "site")
-MOVING = {"bus.inbox", "bus.events", "bus.unsent", "bus.events_default"}
+ROOMS = ("bus", "file", "job", "log", "match", "pilot", "registry", "site")
+MOVING = {"bus.inbox", "bus.events", "bus.unsent", "bus.events_default", "registry.edition"}
 JOBS_AND_SITES = """
 INSERT INTO site.sites VALUES ('CLOUD.CNIC.cn', '', 'active', NULL, NULL, NULL, '{}', '2026-01-01T00:00:00Z');
 INSERT INTO job.submissions VALUES ('7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01', 'ada', '', 1, 5, '2026-01-01T00:00:00Z');
@@ -38,7 +38,7 @@ def drawn(handler: Handler, data: Any) -> Event:
     """Any event that the handler takes, from an account that may have jobs."""
     kind = data.draw(st.sampled_from(handler.consumes))
     value = data.draw(body(WORDS.known[kind]))
-    return Event(kind, "/ada/test", "1", value, authid=data.draw(st.sampled_from(["ada", "bob", "pilot"])))
+    return Event(kind, "/ada/test", "1", value, authid=data.draw(st.sampled_from(["ada", "bob", "pilot-p1"])))
 
 
 def run(handler: Handler, event: Event, db: psycopg.Connection[Any], *, once: bool = True) -> list[Event]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.fix_house import Story
-from tests.handlers.people import event, matched, report, state_of, waiting
+from tests.handlers.people import communities, event, matched, report, state_of, waiting
 
 HANDLER = "job.kill"
 
@@ -37,3 +37,28 @@ def test_anothers_job_and_an_unknown_one_are_the_same_refusal(story: Story) -> N
     refused = [{"job_id": n, "outcome": "refused", "reason": "you have no such job"} for n in (1, 2)]
     story.then(("job.kill.v1.reply", {"results": refused}))
     assert state_of(story)[0] == "Waiting"
+
+
+def outcome(story: Story, by: str) -> str:
+    """What this account is told of killing job 1."""
+    story.when(kill(1, by=by), once=False)
+    (result,) = story._answers[-1].data["results"]
+    return str(result.get("reason", result["outcome"]))
+
+
+def test_rights_end_at_the_community_and_seeing_is_not_killing(story: Story) -> None:
+    communities(story, ada=["bes_user"], bob=["bes_shared"], eve=["juno_admin"], mona=["bes_watch"], max=["bes_admin"])
+    waiting(story)
+    assert [outcome(story, name) for name in ("bob", "eve")] == ["you have no such job"] * 2
+    assert outcome(story, "mona") == "mona has not the right Kill over jobs of ada in group bes_user"
+    assert state_of(story)[0] == "Waiting"
+    assert outcome(story, "max") == "killed"
+    fact = story._answers[0]
+    assert (fact.type, fact.owner, fact.vo) == ("job.killed.v1", "ada", "bes")
+
+
+def test_who_shares_the_group_kills_and_its_order_says_who_asked(story: Story) -> None:
+    communities(story, ada=["bes_shared"], bob=["bes_shared"])
+    waiting(story).sql("UPDATE job.jobs SET state = 'Running', pilot_id = 'p1'")
+    story.when(kill(1, by="bob"), once=False)
+    story.then(("job.kill_requested.v1", {"pilot_id": "p1", "requested_by": "bob"}), ("job.kill.v1.reply", {}))

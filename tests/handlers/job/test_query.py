@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.fix_house import Story
-from tests.handlers.people import event, matched, submitted
+from tests.handlers.people import communities, described, event, matched, submitted
 
 HANDLER = "job.query"
 
@@ -38,3 +38,66 @@ def test_a_history_longer_than_a_reply_shows_its_end(story: Story) -> None:
     story.when(event("job.query.v1", "_", {"job_ids": [1], "history": True}), once=False)
     (job,) = story._answers[0].data["jobs"]
     assert job["history"][-1]["minor_status"] == "step 400"
+
+
+def seen(story: Story, by: str, **asked: object) -> list[int]:
+    """The ids that this account is shown."""
+    story.when(event("job.query.v1", "_", asked, authid=by), once=False)
+    return [job["job_id"] for job in story._answers[0].data["jobs"]]
+
+
+def shared(story: Story) -> Story:
+    """ada has job 1 in bes_shared and job 2 in bes_user; bob and the others are in one group each."""
+    communities(
+        story,
+        ada=["bes_shared", "bes_user"],
+        bob=["bes_shared"],
+        eve=["juno_admin", "juno_shared"],
+        max=["bes_admin"],
+        mona=["bes_watch"],
+        nina=["bes_user"],
+        zoe=["bes_nothing"],
+    )
+    return submitted(submitted(story), owner_group="bes_user")
+
+
+def test_who_sees_what_follows_from_properties_and_never_leaves_the_community(story: Story) -> None:
+    shared(story)
+    everything = {"ada": [1, 2], "bob": [1], "eve": [], "max": [1, 2], "mona": [1, 2], "nina": [], "zoe": []}
+    assert {name: seen(story, name, job_ids=[1, 2]) for name in everything} == everything
+    assert {name: seen(story, name, owner="ada") for name in everything} == everything
+    assert {name: seen(story, name, owner="ada", newest=True) for name in everything} == {
+        name: ids[::-1] for name, ids in everything.items()
+    }
+
+
+def test_others_jobs_are_shown_only_to_who_asks_for_them(story: Story) -> None:
+    shared(story)
+    assert [seen(story, "max"), seen(story, "max", newest=True), seen(story, "ada")] == [[], [], [1, 2]]
+    assert [seen(story, "max", owner_group="bes_user"), seen(story, "max", owner="nina")] == [[2], []]
+
+
+def test_a_job_tells_its_group_and_community(story: Story) -> None:
+    shared(story).when(event("job.query.v1", "_", {"job_ids": [2]}), once=False)
+    (job,) = story._answers[0].data["jobs"]
+    assert (job["owner_group"], job["vo"]) == ("bes_user", "bes")
+
+
+def test_what_a_group_gave_ends_when_it_is_described_away(story: Story) -> None:
+    shared(story)
+    for name in ("bes_shared", "bes_user"):
+        described(story, ("group", {"group": name, "vo": "bes", "properties": []}), at="2026-11-21T00:00:00Z")
+    assert [seen(story, name, job_ids=[1, 2]) for name in ("ada", "bob")] == [[1, 2], []]
+
+
+def test_a_group_that_moves_to_another_community_does_not_take_its_jobs_there(story: Story) -> None:
+    shared(story)
+    moved = {"group": "bes_shared", "vo": "juno", "properties": ["NormalUser", "JobSharing"]}
+    described(story, ("group", moved), at="2026-11-21T00:00:00Z")
+    assert [seen(story, name, job_ids=[1, 2]) for name in ("bob", "eve", "max")] == [[], [], [1, 2]]
+
+
+def test_a_person_without_groups_is_shown_nothing_not_even_own_jobs(story: Story) -> None:
+    shared(story)
+    described(story, ("user", {"account": "ada", "groups": []}), at="2026-11-21T00:00:00Z")
+    assert [seen(story, "ada"), seen(story, "ada", newest=True), seen(story, "ada", job_ids=[1])] == [[], [], []]

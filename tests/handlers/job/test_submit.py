@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 from bus.event import Event
-from handlers.job.submit import MOST_JOBS, Refusal, decide
+from handlers.job.submit import MOST_JOBS, Owner, Refusal, decide
 from tests.fix_house import Story
+from tests.handlers.people import communities
 
 HANDLER = "job.submit"
 KEY = "7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01"
+ADA = Owner("ada", "bes_user", "bes")
 SITE = {"site": "CLOUD.CNIC.cn", "status": "active", "max_processors": 8, "max_ram_mb": None, "max_cpu_time_s": None, "tags": []}
 
 
@@ -20,13 +22,13 @@ def request(key: str = KEY, owner: str = "ada", **description: object) -> Event:
 
 
 def test_an_unknown_site_is_named() -> None:
-    found = decide({"Executable": "/bin/ls", "Site": "CLOUD.CNIC.ch"}, "ada", [SITE])
+    found = decide({"Executable": "/bin/ls", "Site": "CLOUD.CNIC.ch"}, ADA, [SITE])
     assert isinstance(found, Refusal)
     assert "CLOUD.CNIC.ch" in found.reason
 
 
 def test_a_requirement_that_no_site_can_ever_meet_is_refused() -> None:
-    found = decide({"Executable": "/bin/ls", "NumberOfProcessors": 64}, "ada", [SITE])
+    found = decide({"Executable": "/bin/ls", "NumberOfProcessors": 64}, ADA, [SITE])
     assert isinstance(found, Refusal)
     assert "64" in found.reason
 
@@ -64,3 +66,46 @@ def test_who_the_client_says_it_is_counts_for_nothing(story: Story) -> None:
     story.sql("INSERT INTO site.sites VALUES ('A.B.ch', '', 'active', NULL, NULL, NULL, '{}', now())")
     story.when(request(Owner="root", OwnerGroup="admin"), once=False)
     assert story.rows("SELECT owner, owner_group FROM job.jobs") == [("ada", "local_user")]
+
+
+def in_group(group: str, key: str = KEY) -> Event:
+    """ada submits in a group that she names."""
+    return dataclasses.replace(request(key), data=request(key).data | {"owner_group": group})
+
+
+def test_group_and_community_are_those_of_the_registry(story: Story) -> None:
+    communities(story, ada=["bes_user", "juno_user"]).when(request(), once=False)
+    assert [fact.vo for fact in story._answers if fact.type == "job.submitted.v1"] == ["bes"]
+    story.when(in_group("juno_user", "7c9e6679-7425-40de-944b-e07fc1f90ae7"), once=False)
+    assert story.rows("SELECT owner_group, vo FROM job.jobs ORDER BY job_id") == [("bes_user", "bes"), ("juno_user", "juno")]
+
+
+def test_a_group_that_is_not_ones_own_is_refused(story: Story) -> None:
+    communities(story, ada=["bes_user"]).when(in_group("juno_admin"), once=False)
+    reason = "you may not submit: ada is not in group juno_admin"
+    story.then(("request.refused.v1.reply", {"code": "denied", "reason": reason}))
+    assert story.rows("SELECT count(*) FROM job.jobs") == [(0,)]
+
+
+def test_who_is_in_no_group_or_in_one_that_may_not_submit_gets_no_job(story: Story) -> None:
+    communities(story, ada=["bes_watch", "bes_user"], bob=[])
+    story.when(request(), once=False).then(("request.refused.v1.reply", {"code": "denied"}))
+    assert "group bes_watch may not submit" in story._answers[0].data["reason"]
+    story.when(request(owner="bob"), once=False).then(("request.refused.v1.reply", {"code": "denied"}))
+    assert story._answers[0].data["reason"] == "you may not submit: bob is in no group"
+
+
+def test_a_pilot_belongs_to_no_community(story: Story) -> None:
+    story.when(request(owner="pilot-p1"), once=False).then(("request.refused.v1.reply", {"code": "denied"}))
+
+
+def test_the_same_key_in_another_group_is_a_conflict(story: Story) -> None:
+    communities(story, ada=["bes_user", "bes_shared"]).when(in_group("bes_user"), once=False)
+    story.when(in_group("bes_shared"), once=False).then(("request.refused.v1.reply", {"code": "conflict"}))
+
+
+def test_a_group_described_away_takes_no_more_jobs_but_a_repeat_is_still_told_its_ids(story: Story) -> None:
+    communities(story, ada=["bes_user"]).when(request(), once=False)
+    story.sql("UPDATE registry.groups SET properties = '{}' WHERE \"group\" = 'bes_user'")
+    story.when(request(), once=False).then(("job.submit.v1.reply", {"first_job_id": 1, "count": 1}))
+    story.when(request("7c9e6679-7425-40de-944b-e07fc1f90ae7"), once=False).then(("request.refused.v1.reply", {"code": "denied"}))

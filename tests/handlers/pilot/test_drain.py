@@ -15,7 +15,7 @@ def test_an_unknown_pilot_is_named(story: Story) -> None:
 
 def test_asking_twice_gives_one_order(story: Story) -> None:
     phase = {"pilot_id": "p1", "site": "A.B.ch", "phase": "asking", "number": 1}
-    story.given("pilot.report", event("pilot.reported.v1", "p1", phase, authid="pilot"))
+    story.given("pilot.report", event("pilot.reported.v1", "p1", phase, authid="pilot-p1"))
     for _ in range(2):
         story.when(DRAIN, once=False).then(("pilot.drain_requested.v1", {"pilot_id": "p1"}), ("pilot.drain.v1.reply", {}))
     assert story.rows('SELECT pilot_id, "order" FROM pilot.orders') == [("p1", "drain")]

@@ -11,7 +11,7 @@ HANDLER = "pilot.listen"
 
 def listening(pilot_id: str = "p1", after: int = 0):  # type: ignore[no-untyped-def]
     """The request."""
-    return event("pilot.listen.v1", pilot_id, {"pilot_id": pilot_id, "after": after, "wait_s": 60}, authid="pilot")
+    return event("pilot.listen.v1", pilot_id, {"pilot_id": pilot_id, "after": after, "wait_s": 60}, authid=f"pilot-{pilot_id}")
 
 
 def test_a_wake_concerns_only_the_pilot_it_names() -> None:

@@ -11,7 +11,7 @@ HANDLER = "pilot.query"
 def test_pages_follow_each_other(story: Story) -> None:
     for name in ("p1", "p2", "p3"):
         phase = {"pilot_id": name, "site": "A.B.ch", "phase": "asking", "number": 1}
-        story.given("pilot.report", event("pilot.reported.v1", name, phase, authid="pilot"))
+        story.given("pilot.report", event("pilot.reported.v1", name, phase, authid=f"pilot-{name}"))
     story.when(event("pilot.query.v1", "_", {"limit": 2}), once=False)
     assert [p["pilot_id"] for p in story._answers[0].data["pilots"]] == ["p1", "p2"]
     story.when(event("pilot.query.v1", "_", {"after": "p2"}), once=False).then(("pilot.query.v1.reply", {"more": False}))

@@ -9,7 +9,7 @@ from tests.handlers.people import event
 HANDLER = "pilot.report"
 
 
-def said(phase: str, number: int, by: str = "pilot", **details: object):  # type: ignore[no-untyped-def]
+def said(phase: str, number: int, by: str = "pilot-p1", **details: object):  # type: ignore[no-untyped-def]
     """Pilot p1 says where it is."""
     data = {"pilot_id": "p1", "site": "CLOUD.CNIC.cn", "phase": phase, "number": number, "details": details}
     return event("pilot.reported.v1", "p1", data, authid=by)
