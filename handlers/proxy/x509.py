@@ -21,6 +21,7 @@ PROXY_CERT_INFO = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.14")
 _DRAFT_CERT_INFO = x509.ObjectIdentifier("1.3.6.1.4.1.3536.1.222")
 _LEGACY_NAMES = {"proxy", "limited proxy"}
 _LONGEST_CHAIN = 16
+_LONGEST_NAME = 1000
 _SKEW = timedelta(minutes=5)
 _SHORT = {
     NameOID.COMMON_NAME: "CN",
@@ -224,8 +225,9 @@ def _judge_link(proxy: x509.Certificate, issuer: x509.Certificate | None) -> Non
 def _judge_person(person: x509.Certificate) -> None:
     if _is_authority(person):
         raise Unacceptable("the proxies of the chain are signed by an authority, not by a person's certificate")
-    if not person.subject.rdns:
-        raise Unacceptable("the person's certificate has no name")
+    name = person.subject.rfc4514_string()
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        raise Unacceptable("the person's certificate has no name, or one that can not be kept")
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -16,8 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from handlers.proxy.authorities import OPENSSL
-from handlers.proxy.keys import Key
-from handlers.proxy.x509 import sign_proxy
+from handlers.proxy.hands import Hands, about_proxy
+from handlers.proxy.keys import Key, read_request
+from handlers.proxy.x509 import chain_pem, fingerprint, proxy_pem, sign_proxy
 
 KEYS: dict[str, Callable[[], Key]] = {
     "rsa": lambda: rsa.generate_private_key(65537, 2048),
@@ -37,6 +39,10 @@ class Holder:
         """A proxy signed by this one, as its owner's tools would."""
         key = KEYS[kind]()
         return Holder(sign_proxy(self.chain, self.key, key.public_key(), timedelta(hours=hours), limited=limited), key)
+
+    def answer(self, csr_pem: str, hours: float = 12, *, limited: bool = False) -> str:
+        """The chain by which the holder answers a certificate request."""
+        return chain_pem(sign_proxy(self.chain, self.key, read_request(csr_pem), timedelta(hours=hours), limited=limited))
 
     def made(self, name: x509.Name, extensions: list[tuple[Any, bool]], hours: float = 1) -> Holder:
         """Any certificate signed by this one, also such as nobody should sign."""
@@ -72,6 +78,21 @@ def signed(
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
     return builder.sign(by.key if by else key, hashes.SHA256())
+
+
+def registered(db: psycopg.Connection[Any], account: str = "ada", *dns: str) -> None:
+    """The registry knows the account under these names, ada's own when none is given."""
+    db.execute("INSERT INTO registry.users (account, dns, described_at) VALUES (%s, %s, now())", (account, list(dns or (ADA,))))
+
+
+def kept(db: psycopg.Connection[Any], hands: Hands, holder: Holder, account: str = "ada") -> str:
+    """The account is registered and has deposited this proxy; its fingerprint."""
+    registered(db, account)
+    mark = fingerprint(holder.chain[0])
+    sealed = hands.vault.seal(proxy_pem(holder.chain, holder.key).encode(), about_proxy(account, mark))
+    ends = holder.chain[0].not_valid_after_utc
+    db.execute("INSERT INTO proxy.proxies VALUES (%s, %s, %s, %s, %s, %s, now())", (account, ADA, ADA, sealed, mark, ends))
+    return mark
 
 
 class Grid:
