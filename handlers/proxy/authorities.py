@@ -30,11 +30,11 @@ class Authorities:
 
     def __init__(self, folder: str, *, crls_required: bool = True) -> None:
         """Without `crls_required` a folder without any revocation list is trusted too; with the first, all are needed."""
-        self._folder, self._crls_required = Path(folder), crls_required
+        self._named, self._folder, self._crls_required = bool(folder), Path(folder), crls_required
 
     def judge(self, chain: list[x509.Certificate]) -> None:
         """The chain leads to an authority of the folder and nothing of it is revoked. Raises Unacceptable or NotReady."""
-        if not self._folder.is_dir() or not any(self._folder.glob("*.[0-9]")):
+        if not self._named or not self._folder.is_dir() or not any(self._folder.glob("*.[0-9]")):
             raise NotReady("this house trusts no authority for users' certificates: PILOTBUS_USER_CA_DIR names no folder of them")
         lists = ("-crl_check_all",) if self._crls_required or any(self._folder.glob("*.r[0-9]*")) else ()
         with tempfile.TemporaryDirectory(prefix="pilotbus-chain-") as place:

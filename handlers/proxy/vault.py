@@ -1,4 +1,4 @@
-"""Secrets at rest: AES-256-GCM under keys in a file of mode 600; the first key seals, all of them open."""
+"""Secrets at rest: AES-256-GCM under keys in a file of mode 600, one a line; the first seals, all of them open."""
 
 from __future__ import annotations
 
@@ -71,11 +71,6 @@ def make(path: Path) -> None:
             os.link(fresh, path)
     finally:
         fresh.unlink()
-
-
-def turn(path: Path) -> None:
-    """A new key seals from now on; the old ones still open what they sealed, until their lines are removed."""
-    _written(path, _line() + path.read_bytes()).replace(path)
 
 
 def _line() -> bytes:

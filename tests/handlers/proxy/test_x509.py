@@ -198,10 +198,11 @@ def test_revoked_certificates_are_refused_and_lists_that_are_missing_too(tmp_pat
     lenient.judge(good.chain)
 
 
-def test_without_authorities_nothing_is_judged(tmp_path: Path, grid: Grid) -> None:
-    for folder in (tmp_path, tmp_path / "nowhere"):
+def test_without_authorities_nothing_is_judged(tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(grid.folder)
+    for folder in (str(tmp_path), str(tmp_path / "nowhere"), ""):
         with pytest.raises(NotReady, match="PILOTBUS_USER_CA_DIR"):
-            Authorities(str(folder)).judge(grid.person().chain)
+            Authorities(folder).judge(grid.person().chain)
 
 
 def test_a_variable_of_openssl_changes_nothing(tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
