@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -75,4 +76,5 @@ def _key(hands: Hands, found: Mapping[str, Any], account: str, delegation_id: st
 
 def _said(event: Event, told: Mapping[str, str]) -> list[Event]:
     account = event.authid or ""
-    return [event.answer("proxy.deposited.v1", account, {"account": account, **told}), event.reply(dict(told))]
+    fact = replace(event.answer("proxy.deposited.v1", account, {"account": account, **told}), owner=account)
+    return [fact, event.reply(dict(told))]

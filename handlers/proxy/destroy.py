@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from bus import Db, Event
 
@@ -17,4 +18,5 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
     if chosen is None:
         db.run("close", owner=account)
     facts = [event.answer("proxy.destroyed.v1", account, {"account": account, **row}) for row in gone]
+    facts = [replace(fact, owner=account) for fact in facts]
     return [*facts, event.reply({"destroyed": gone})]

@@ -34,9 +34,10 @@ def decide(asked: Mapping[str, Any], job: Mapping[str, Any] | None, account: str
 def act(event: Event, db: Db, hands: Hands) -> Iterable[Event]:
     asked = event.data
     job = db.one("job", job_id=asked["job_id"])
-    if reason := decide(asked, job, event.authid or ""):
+    reason = decide(asked, job, event.authid or "")
+    if job is None or reason:
         return [event.refuse("denied", reason)]
-    owner = str((job or {})["owner"])
+    owner = job["owner"]
     kept = db.one("proxy", owner=owner)
     if kept is None:
         return [event.refuse("not_found", f"{owner} has no proxy here")]
@@ -53,6 +54,6 @@ def act(event: Event, db: Db, hands: Hands) -> Iterable[Event]:
     told = {"account": owner, "fingerprint": fingerprint(handed[0]), "not_after": moment(ends)}
     left = {"not_after": moment(ends), "valid_s": max(0, int((ends - datetime.now(UTC)).total_seconds()))}
     return [
-        event.answer("proxy.handed_out.v1", asked["job_id"], {**asked, **told}),
+        event.answer("proxy.handed_out.v1", asked["job_id"], {**asked, **told}).of(owner, job["vo"]),
         event.reply({"pem": proxy_pem(handed, key), **left}),
     ]

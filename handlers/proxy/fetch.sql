@@ -1,5 +1,5 @@
 -- name: job
-SELECT j.owner, j.pilot_id, j.attempt, j.state, (SELECT banned FROM trust.standing(ARRAY[j.owner])) AS banned
+SELECT j.owner, j.vo, j.pilot_id, j.attempt, j.state, (SELECT banned FROM trust.standing(ARRAY[j.owner])) AS banned
 FROM job.jobs j WHERE j.job_id = %(job_id)s;
 
 -- name: proxy
