@@ -75,7 +75,7 @@ BEGIN
     IF FOUND THEN
         RETURN; -- the answer to the commit was lost: the same request never gets a second job
     END IF;
-    SELECT * INTO chosen FROM job.jobs j WHERE j.queue_id = the_queue AND j.state = 'Waiting'
+    SELECT * INTO chosen FROM job.jobs j WHERE j.queue_id = the_queue AND j.state = 'Waiting' AND NOT trust.is_banned('user', j.owner)
     ORDER BY j.priority DESC, j.job_id LIMIT 1 FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         RETURN;
@@ -136,6 +136,41 @@ CREATE FUNCTION registry.standing(the_account text) RETURNS TABLE("group" text, 
     UNION ALL
     SELECT g."group", g.vo, g.properties FROM registry.groups g
     WHERE g."group" = 'local_user' AND NOT EXISTS (SELECT FROM registry.users u WHERE u.account = the_account)
+$$;
+
+CREATE FUNCTION trust.enrol(the_pilot text, secret text, use text, came_from text, happened_at timestamp with time zone) RETURNS TABLE(outcome text, site text, ce text, vo text, tags text[])
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+DECLARE
+    known trust.enrolments%ROWTYPE;
+BEGIN
+    SELECT * INTO known FROM trust.enrolments e WHERE e.pilot_id = the_pilot FOR UPDATE;
+    IF NOT FOUND THEN
+        outcome := 'unknown';
+    ELSIF known.secret_sha256 <> secret THEN
+        outcome := 'wrong';
+    ELSIF known.revoked_at IS NOT NULL THEN
+        outcome := 'revoked';
+    ELSIF known.enrolled_at IS NOT NULL AND known.use_sha256 = use AND known.enrolled_at > now() - interval '10 minutes' THEN
+        outcome := 'again';
+    ELSIF known.enrolled_at IS NOT NULL THEN
+        outcome := 'reused';
+        UPDATE trust.enrolments e SET revoked_at = happened_at, revoked_because = 'its enrolment secret was used a second time'
+        WHERE e.pilot_id = the_pilot;
+    ELSIF known.expires_at < now() THEN
+        outcome := 'expired';
+    ELSE
+        outcome := 'enrolled';
+        UPDATE trust.enrolments e SET enrolled_at = happened_at, use_sha256 = use, peer = came_from WHERE e.pilot_id = the_pilot;
+    END IF;
+    RETURN QUERY SELECT outcome, known.site, known.ce, known.vo, known.tags;
+END $$;
+
+CREATE FUNCTION trust.is_banned(the_kind text, the_name text) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT EXISTS (SELECT FROM trust.bans WHERE kind = the_kind AND name = the_name AND (until IS NULL OR until > now()))
 $$;
 
 CREATE FUNCTION trust.standing(the_accounts text[]) RETURNS TABLE(account text, banned text, pilot_id text, site text, ce text, vo text, tags text[], operates boolean)
