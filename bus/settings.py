@@ -36,6 +36,8 @@ class Settings:
     http_bind: str = ""
     tls_cert: str = ""
     tls_key: str = ""
+    vault_key_file: str = ""
+    crls_required: str = "yes"
 
     @property
     def houses(self) -> list[Path]:

@@ -25,12 +25,16 @@ from deploy.house import found_handlers, words_of
 from deploy.migrate import migrate
 from handlers.file.store.local import LocalStore
 from handlers.file.store.s3 import S3Store
+from handlers.proxy.authorities import Authorities
+from handlers.proxy.hands import Hands
+from handlers.proxy.vault import Vault
 from handlers.token.issuer import Issuer
 
 log = structlog.get_logger()
 
 MEGABYTE = 1 << 20
 GRANT = "file.grant"
+PROXIES = ("proxy.delegate", "proxy.deposit", "proxy.fetch")
 
 
 def sandbox_store(settings: Settings) -> LocalStore | S3Store | None:
@@ -81,6 +85,13 @@ def hands_of(issuer: Issuer | None, store: Any) -> dict[str, Any]:
     return {GRANT: store, **dict.fromkeys(minting, issuer)}
 
 
+def proxy_hands(settings: Settings) -> dict[str, Hands]:
+    """What the handlers of proxies reach; without its settings each request is refused with a sentence that names them."""
+    required = settings.crls_required != "no"
+    hands = Hands(Vault(settings.vault_key_file), Authorities(settings.user_ca_dir, crls_required=required))
+    return dict.fromkeys(PROXIES, hands)
+
+
 def run(settings: Settings, told: Callable[[], None] = lambda: None) -> int:
     """Runs until SIGTERM or SIGINT, then gives exit code 0; `told` is called when everything consumes."""
     stopping = threading.Event()
@@ -94,7 +105,8 @@ def run(settings: Settings, told: Callable[[], None] = lambda: None) -> int:
     store = sandbox_store(settings) if not chosen or {"file", GRANT} & set(chosen) else None
     issuer = issuer_of(settings)
     with https(settings, words, issuer, store):
-        runner = Runner(settings, everything, words, hands_of(issuer, store), chosen).start()
+        hands = {**hands_of(issuer, store), **proxy_hands(settings)}
+        runner = Runner(settings, everything, words, hands, chosen).start()
         told()
         stopping.wait()
         runner.stop()

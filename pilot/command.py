@@ -58,6 +58,10 @@ class Pilot:
         self._number = 0
         self._left = False
 
+    def home_of(self, job: Job) -> Path:
+        """Where everything of this attempt is while it runs."""
+        return self.home / f"job-{job.job_id}-{job.attempt}"
+
     def say(self, name: str, data: dict[str, Any]) -> None:
         """The event is said: on disk at once, with the services as soon as the broker is there."""
         if self.link is not None:

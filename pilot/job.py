@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pilot import sandbox, store
+from pilot import credentials, sandbox, store
 from pilot.command import Job, Pilot
 from pilot.payload import CanNotStart, Limits, Outcome, Payload
 from pilot.sandbox import BadSandbox
@@ -44,14 +44,15 @@ class Result:
 
 def run_job(pilot: Pilot, job: Job) -> None:
     """The job is run and its end is said, whatever the end is; nothing of it stays on the node."""
-    home = pilot.home / f"job-{job.job_id}-{job.attempt}"
+    home = pilot.home_of(job)
     workdir = home / "work"
     report(pilot, job, "Running", "Job Initialization")
     try:
         shutil.rmtree(home, ignore_errors=True)
         workdir.mkdir(parents=True, mode=0o700)
         _bring_input(pilot, job, home, workdir)
-        outcome = _run_payload(pilot, job, workdir)
+        with credentials.of(pilot, job) as environment:
+            outcome = _run_payload(pilot, job, workdir, environment)
         _stop_if_unwanted(pilot, job, outcome)
         output = _save_output(pilot, job, home, workdir)
         result = judge(outcome, job.description)
@@ -181,14 +182,14 @@ def _outputs(job: Job, workdir: Path) -> tuple[Path, Path]:
     return paths[0], paths[1]
 
 
-def _run_payload(pilot: Pilot, job: Job, workdir: Path) -> Outcome:
+def _run_payload(pilot: Pilot, job: Job, workdir: Path, more: dict[str, str]) -> Outcome:
     link = pilot.link
 
     def line(stream: str, text: str) -> None:
         if link is not None:
             link.line(Stream(job.job_id, job.attempt, stream), text)
 
-    environment = environment_of(pilot, job, workdir)
+    environment = {**environment_of(pilot, job, workdir), **more}
     outputs = _outputs(job, workdir)
     command = command_of(job.description, job.job_id, workdir, environment["PATH"])
     _stop_if_unwanted(pilot, job)

@@ -592,6 +592,136 @@ class PilotRevokedV1(TypedDict):
     reason: str
 
 
+class ProxyDelegateV1(TypedDict):
+    """Ask for a certificate request to sign"""
+
+    delegation_id: str
+
+
+class ProxyDelegateV1Reply(TypedDict):
+    """The certificate request"""
+
+    delegation_id: str
+    csr_pem: str
+    expires_at: str
+
+
+class ProxyDelegationExpiredV1(TypedDict):
+    """A delegation's time to be signed is up"""
+
+    delegation_id: str
+    account: str
+
+
+class ProxyDepositV1(TypedDict):
+    """Leave a proxy with the house"""
+
+    delegation_id: str
+    chain_pem: str
+
+
+class ProxyDepositV1Reply(TypedDict):
+    """The proxy is kept"""
+
+    dn: str
+    not_after: str
+    fingerprint: str
+
+
+class ProxyDepositedV1(TypedDict):
+    """A proxy is kept for its owner"""
+
+    account: str
+    dn: str
+    fingerprint: str
+    not_after: str
+
+
+class ProxyDestroyV1(TypedDict):
+    """Destroy own proxies"""
+
+    fingerprint: NotRequired[str]
+
+
+class ProxyDestroyV1ReplyDestroyed(TypedDict):
+    """One proxy."""
+
+    dn: str
+    fingerprint: str
+
+
+class ProxyDestroyV1Reply(TypedDict):
+    """The proxies that are kept no longer"""
+
+    destroyed: list[ProxyDestroyV1ReplyDestroyed]
+
+
+class ProxyDestroyedV1(TypedDict):
+    """A proxy is kept no longer because its owner wished so"""
+
+    account: str
+    dn: str
+    fingerprint: str
+
+
+class ProxyExpiredV1(TypedDict):
+    """A proxy has come to its end"""
+
+    account: str
+    dn: str
+    fingerprint: str
+
+
+class ProxyFetchV1(TypedDict):
+    """Ask for a limited proxy of a job's owner"""
+
+    pilot_id: str
+    job_id: int
+    attempt: int
+
+
+class ProxyFetchV1Reply(TypedDict):
+    """A limited proxy"""
+
+    pem: str
+    not_after: str
+    valid_s: int
+
+
+class ProxyHandedOutV1(TypedDict):
+    """A pilot has got a limited proxy for a job"""
+
+    job_id: int
+    attempt: int
+    pilot_id: str
+    account: str
+    not_after: str
+    fingerprint: str
+
+
+class ProxyListV1(TypedDict):
+    """Ask which proxies are kept"""
+
+    account: NotRequired[str]
+
+
+class ProxyListV1ReplyProxies(TypedDict):
+    """One proxy."""
+
+    account: str
+    dn: str
+    fingerprint: str
+    not_after: str
+    deposited_at: str
+    last_handed_at: NotRequired[str]
+
+
+class ProxyListV1Reply(TypedDict):
+    """The proxies that are kept"""
+
+    proxies: list[ProxyListV1ReplyProxies]
+
+
 class RegistryListV1(TypedDict):
     """Ask which accounts there are"""
 
@@ -740,6 +870,7 @@ class TokenJobV1Reply(TypedDict):
 
     token: str
     expires_at: str
+    valid_s: int
 
 
 class TokenLoginV1(TypedDict):

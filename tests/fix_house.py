@@ -17,11 +17,16 @@ import pytest
 from bus.apply import Words, answer, apply
 from bus.discover import Handler, handlers
 from bus.event import Event
+from bus.postgres import Direct
 from bus.runner import Runner
 from bus.settings import Settings
 from deploy.house import found_handlers
 from handlers.file.store._contract import Grant
+from handlers.proxy.authorities import Authorities
+from handlers.proxy.hands import Hands
+from handlers.proxy.vault import Vault, make
 from tests.fix_broker import Vhost
+from tests.handlers.grid import Grid
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -71,6 +76,22 @@ class Story:
         self._answers = [*replies.values(), *(item.event for item in stored)]
         return self
 
+    def acted(self, hands: Any, *events: Event) -> Story:
+        """The test's `act` handler has acted on these, one after another, and concluded."""
+        self._answers = []
+        for event in events:
+            found = list(self._handler.function(event, Direct(self._db, self._handler.sql), hands))
+            applied, _ = apply(
+                self._handler, [event], self._db, self._words, once=False, function=lambda _event, _db, found=found: found
+            )
+            self._answers += [answer for outcome in applied for answer in outcome.answers]
+        return self
+
+    @property
+    def answers(self) -> list[Event]:
+        """What came of the last events."""
+        return self._answers
+
     def then(self, *wanted: tuple[str, dict[str, Any]]) -> Story:
         """These came of it, in this order, with at least these fields."""
         got = [(a.type, {k: a.data.get(k) for k in w[1]}) for a, w in zip(self._answers, wanted, strict=True)]
@@ -106,6 +127,21 @@ class OneFile:
         return 1
 
 
+@pytest.fixture(scope="session")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> Grid:
+    """A toy authority that the house trusts, for people with certificates."""
+    return Grid(tmp_path_factory.mktemp("trusted"))
+
+
+@pytest.fixture(scope="session")
+def hands(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What each `act` handler reaches outside, by handler; all of it is real but the store."""
+    key = tmp_path_factory.mktemp("vault") / "vault.key"
+    make(key)
+    kept = Hands(Vault(str(key)), Authorities(str(grid.folder)))
+    return {"file.grant": OneFile(), **{f"proxy.{verb}": kept for verb in ("delegate", "deposit", "fetch")}}
+
+
 @pytest.fixture
 def house_settings(vhost: Vhost, test_dsn: str) -> Settings:
     """Settings of a house on the test's own virtual host and database."""
@@ -113,9 +149,9 @@ def house_settings(vhost: Vhost, test_dsn: str) -> Settings:
 
 
 @pytest.fixture
-def house(house_settings: Settings, words: Words) -> Iterator[Runner]:
+def house(house_settings: Settings, words: Words, hands: dict[str, Any]) -> Iterator[Runner]:
     """Every handler, the gate and the relay, running in this process."""
-    runner = Runner(house_settings, found_handlers(house_settings, words), words, {"file.grant": OneFile()}).start()
+    runner = Runner(house_settings, found_handlers(house_settings, words), words, hands).start()
     yield runner
     runner.stop()
 

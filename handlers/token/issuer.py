@@ -44,6 +44,7 @@ class Token:
 
     text: str
     expires_at: str
+    valid_s: int
 
     def __repr__(self) -> str:
         return f"Token(until {self.expires_at})"
@@ -148,7 +149,8 @@ class Issuer:
         now = int(time.time())
         standard = {"iss": self.name, "sub": subject, "aud": audience, "iat": now, "nbf": now, "exp": now + seconds}
         text = jwt.encode({**standard, "jti": str(uuid.uuid4()), **claims}, key, ALGORITHM, headers={"kid": kid})
-        return Token(text, datetime.fromtimestamp(now + seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"))
+        ends = datetime.fromtimestamp(now + seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return Token(text, ends, seconds)
 
     def _may(self, right: str, name: str, key: str = "") -> str:
         return f"{BROKER}.{right}:{self._vhost}/{name}{'/' + key if key else ''}"

@@ -36,4 +36,4 @@ def handle(event: Event, db: Db, hands: Hands) -> Iterable[Event]:
     if job is None or reason:
         return [event.refuse("denied", reason)]
     token = hands.job(job["pilot_id"], job["job_id"], job["attempt"], job["owner"], job["owner_group"], job["vo"])
-    return [event.reply({"token": token.text, "expires_at": token.expires_at})]
+    return [event.reply({"token": token.text, "expires_at": token.expires_at, "valid_s": token.valid_s})]

@@ -12,6 +12,8 @@ CREATE SCHEMA match;
 
 CREATE SCHEMA pilot;
 
+CREATE SCHEMA proxy;
+
 CREATE SCHEMA registry;
 
 CREATE SCHEMA site;
@@ -89,6 +91,41 @@ BEGIN
     ON CONFLICT (timer) DO UPDATE SET due_at = excluded.due_at, data = excluded.data;
     RETURN QUERY SELECT chosen.job_id, chosen.attempt, chosen.owner, chosen.vo, chosen.description;
 END $$;
+
+CREATE FUNCTION proxy.deposit(the_owner text, the_delegation uuid, the_dn text, the_registered text, the_proxy bytea, the_fingerprint text, ends_at timestamp with time zone, the_moment timestamp with time zone) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    replaced text;
+BEGIN
+    UPDATE proxy.delegations SET used_for = the_fingerprint, sealed_key = NULL
+    WHERE owner = the_owner AND delegation_id = the_delegation AND used_for IS NULL AND expires_at > now();
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    DELETE FROM proxy.proxies WHERE owner = the_owner AND dn = the_dn RETURNING fingerprint INTO replaced;
+    DELETE FROM bus.timers WHERE timer = 'proxy/' || replaced;
+    INSERT INTO proxy.proxies (owner, dn, registered_as, sealed, fingerprint, not_after, deposited_at)
+    VALUES (the_owner, the_dn, the_registered, the_proxy, the_fingerprint, ends_at, the_moment);
+    INSERT INTO bus.timers VALUES (
+        'proxy/' || the_fingerprint, ends_at, 'proxy.expired.v1', the_owner,
+        jsonb_build_object('account', the_owner, 'dn', the_dn, 'fingerprint', the_fingerprint));
+    RETURN true;
+END $$;
+
+CREATE FUNCTION proxy.open_delegation(the_owner text, the_delegation uuid, the_key bytea, the_csr text, opened_at timestamp with time zone, within_s integer) RETURNS void
+    LANGUAGE sql
+    AS $$
+    WITH opened AS (
+        INSERT INTO proxy.delegations (owner, delegation_id, sealed_key, csr_pem, created_at, expires_at)
+        VALUES (the_owner, the_delegation, the_key, the_csr, opened_at, now() + make_interval(secs => within_s))
+        ON CONFLICT DO NOTHING RETURNING expires_at
+    )
+    INSERT INTO bus.timers
+    SELECT 'delegation/' || the_owner || '/' || the_delegation, expires_at, 'proxy.delegation_expired.v1', the_delegation::text,
+           jsonb_build_object('delegation_id', the_delegation, 'account', the_owner)
+    FROM opened ON CONFLICT (timer) DO NOTHING
+$$;
 
 CREATE FUNCTION registry.keep_user(read_number bigint, the_account text, the_groups text[], the_dns text[], the_email text, at timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
@@ -404,6 +441,27 @@ CREATE TABLE pilot.pilots (
     CONSTRAINT pilots_state_check CHECK ((state = ANY (ARRAY['Submitted'::text, 'Waiting'::text, 'Running'::text, 'Done'::text, 'Failed'::text, 'Aborted'::text, 'Deleted'::text, 'Unknown'::text])))
 );
 
+CREATE TABLE proxy.delegations (
+    owner text NOT NULL,
+    delegation_id uuid NOT NULL,
+    sealed_key bytea,
+    csr_pem text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    used_for text
+);
+
+CREATE TABLE proxy.proxies (
+    owner text NOT NULL,
+    dn text NOT NULL,
+    registered_as text NOT NULL,
+    sealed bytea NOT NULL,
+    fingerprint text NOT NULL,
+    not_after timestamp with time zone NOT NULL,
+    deposited_at timestamp with time zone NOT NULL,
+    last_handed_at timestamp with time zone
+);
+
 CREATE TABLE registry.edition (
     number bigint NOT NULL
 );
@@ -527,6 +585,12 @@ ALTER TABLE ONLY pilot.orders
 ALTER TABLE ONLY pilot.pilots
     ADD CONSTRAINT pilots_pkey PRIMARY KEY (pilot_id);
 
+ALTER TABLE ONLY proxy.delegations
+    ADD CONSTRAINT delegations_pkey PRIMARY KEY (owner, delegation_id);
+
+ALTER TABLE ONLY proxy.proxies
+    ADD CONSTRAINT proxies_pkey PRIMARY KEY (owner, dn);
+
 ALTER TABLE ONLY registry.groups
     ADD CONSTRAINT groups_pkey PRIMARY KEY ("group");
 
@@ -574,6 +638,8 @@ CREATE INDEX jobs_owner ON job.jobs USING btree (owner, job_id);
 CREATE INDEX jobs_pilot ON job.jobs USING btree (pilot_id) WHERE (state = ANY (ARRAY['Matched'::text, 'Running'::text, 'Completing'::text]));
 
 CREATE INDEX jobs_waiting ON job.jobs USING btree (queue_id, priority DESC, job_id) WHERE (state = 'Waiting'::text);
+
+CREATE UNIQUE INDEX proxies_fingerprint ON proxy.proxies USING btree (fingerprint);
 
 CREATE INDEX users_dns ON registry.users USING gin (dns);
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from bus.apply import Words, answer, apply
 from bus.discover import Handler, handlers
 from bus.event import Event
-from tests.fix_house import OneFile
+from tests.handlers.grid import ADA, Grid, kept
 from tests.schemas.draw import body
 
 WORDS = Words()
 FOUND = list(handlers(known=WORDS.known))
-ROOMS = ("bus", "file", "job", "log", "match", "pilot", "registry", "site")
+ROOMS = ("bus", "file", "job", "log", "match", "pilot", "proxy", "registry", "site", "trust")
 MOVING = {"bus.inbox", "bus.events", "bus.unsent", "bus.events_default", "registry.edition"}
 JOBS_AND_SITES = """
 INSERT INTO site.sites VALUES ('CLOUD.CNIC.cn', '', 'active', NULL, NULL, NULL, '{}', '2026-01-01T00:00:00Z');
@@ -32,6 +32,7 @@ SELECT n, '7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01', 'ada', 'local_user', 'local', 
        NULL, 'p1', 1, '2026-01-01T00:00:00Z', '2026-01-01T00:00:00Z'
 FROM generate_series(1, 5) n;
 """
+HANDS: dict[str, Any] = {}
 
 
 def drawn(handler: Handler, data: Any) -> Event:
@@ -52,7 +53,7 @@ def run(handler: Handler, event: Event, db: psycopg.Connection[Any], *, once: bo
     if handler.verb == "act":
         from bus.postgres import Direct
 
-        found = list(handler.function(event, Direct(db, handler.sql), OneFile()))
+        found = list(handler.function(event, Direct(db, handler.sql), HANDS[handler.name]))
         function = lambda _event, _db: found  # noqa: E731
     applied, _ = apply(handler, [event], db, WORDS, once=once, function=function)
     return [event for outcome in applied for event in outcome.answers]
@@ -67,9 +68,11 @@ def dump(db: psycopg.Connection[Any], *, without: set[str]) -> list[Any]:
 
 
 @pytest.fixture
-def peopled(db: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
-    """A database with a site and five jobs in different states."""
+def peopled(db: psycopg.Connection[Any], hands: dict[str, Any], grid: Grid) -> psycopg.Connection[Any]:
+    """A database with a site, five jobs in different states, and a proxy of their owner."""
     db.execute(JOBS_AND_SITES)
+    HANDS.update(hands)
+    kept(db, hands["proxy.deposit"], grid.person(ADA).proxy())
     return db
 
 

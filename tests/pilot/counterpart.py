@@ -33,7 +33,8 @@ class Services:
     def __init__(self, service_url: str, ca_file: str) -> None:
         self.heard: list[Envelope] = []
         self.senders: list[str] = []
-        self.answers: dict[str, Callable[[Envelope], Any]] = {}
+        none = {"code": "not_found", "reason": "ada has no proxy here"}
+        self.answers: dict[str, Callable[[Envelope], Any]] = {"proxy.fetch.v1": lambda _: {"refuse": none}}
         self.parked: list[tuple[Envelope, str]] = []
         self._news = threading.Condition()
         self._connection: Any = pika.BlockingConnection(parameters(service_url, ca_file))
