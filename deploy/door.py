@@ -26,6 +26,9 @@ from bus.client import Client
 from bus.errors import Invalid, Refused, Unavailable, Unroutable
 from bus.settings import Settings
 from bus.standing import Rates
+from handlers.proxy.authorities import Authorities, NotReady
+from handlers.proxy.keys import Unacceptable
+from handlers.proxy.x509 import end_entity, moment, read_chain
 from handlers.token.issuer import BROKER, BadToken, Issuer
 from schemas.rules.identity import pilot_of
 
@@ -74,13 +77,14 @@ class Asker:
 class Door:
     """The routes, and who may use them how often."""
 
-    def __init__(self, ask: Ask, issuer: Issuer) -> None:
-        self._ask, self._issuer = ask, issuer
-        self._rates = Rates(PER_PEER_S, PEER_BURST)
+    def __init__(self, ask: Ask, issuer: Issuer, authorities: Authorities, rates: Rates | None = None) -> None:
+        self._ask, self._issuer, self._authorities = ask, issuer, authorities
+        self._rates = rates or Rates(PER_PEER_S, PEER_BURST)
 
     def routes(self) -> Iterator[Route]:
         """What is answered here."""
         yield Route("/enrol", self._enrol, methods=["POST"])
+        yield Route("/login", self._login, methods=["POST"])
         yield Route("/renew", self._renew, methods=["POST"])
         yield Route("/.well-known/jwks.json", self._keys, methods=["GET"])
         yield Route("/.well-known/openid-configuration", self._about, methods=["GET"])
@@ -104,6 +108,25 @@ class Door:
         about = {"pilot_id": found[1], "peer": _peer(request), "version": version}
         return JSONResponse(await self._asked("pilot.enrol.v1", about | hashed), headers={"Cache-Control": "no-store"})
 
+    async def _login(self, request: Request) -> Response:
+        self._within_rate(request)
+        shown = "".join(request.scope.get("client_certificates", ()))
+        if not shown:
+            raise HTTPException(401, "to log in, show your certificate, or a proxy made from it")
+        try:
+            chain = read_chain(shown)
+            person = end_entity(chain)
+            # TLS has judged the chain, but knows no revocation list
+            await asyncio.to_thread(self._authorities.judge, chain)
+        except Unacceptable as problem:
+            raise HTTPException(403, str(problem)) from problem
+        except NotReady as problem:
+            raise HTTPException(503, str(problem)) from problem
+        told = {"dns": list(person.spellings), "limited": person.limited, "until": moment(person.not_after)}
+        return JSONResponse(
+            await self._asked("token.login.v1", told | {"peer": _peer(request)}), headers={"Cache-Control": "no-store"}
+        )
+
     async def _renew(self, request: Request) -> Response:
         told = await self._body(request)
         try:
@@ -115,9 +138,12 @@ class Door:
             raise HTTPException(403, "only a pilot renews its token here")
         return JSONResponse(await self._asked("token.renew.v1", {"pilot_id": pilot_id}), headers={"Cache-Control": "no-store"})
 
-    async def _body(self, request: Request) -> dict[str, Any]:
+    def _within_rate(self, request: Request) -> None:
         if not self._rates.spend(_peer(request)):
             raise HTTPException(429, "too much is asked from this address; try again in a minute")
+
+    async def _body(self, request: Request) -> dict[str, Any]:
+        self._within_rate(request)
         raw = b""
         async for piece in request.stream():
             raw += piece

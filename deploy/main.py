@@ -26,7 +26,7 @@ from deploy.verbs.common import (
 
 VERBS = (
     "submit", "status", "wait", "output", "logs", "kill", "subscribe", "publish_event",
-    "whoami", "users", "pilots", "drain", "pilot", "proxy", "parking", "graph", "up", "down", "ps", "run",
+    "login", "whoami", "users", "pilots", "drain", "pilot", "proxy", "parking", "graph", "up", "down", "ps", "run",
 )  # fmt: skip
 
 

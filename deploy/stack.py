@@ -26,6 +26,7 @@ from deploy.accounts import VHOST, definitions, grants, login_account
 from deploy.foreground import EndedBySignal, ignore_signals, run_in_foreground, signals_raised
 from deploy.process import StackError, write_private
 from deploy.stack_settings import draw_secrets, read_settings, sandbox_settings, settings_for, write_settings
+from handlers.proxy import vault
 from handlers.token.issuer import Issuer
 
 __all__ = [
@@ -125,6 +126,7 @@ def _start(directory: Path) -> dict[str, str]:
     drawn = draw_secrets(directory / "secrets.json")
     files = certificates.ensure(directory / "certificates")
     settings = settings_for(directory, at, drawn, files, user)
+    vault.make(Path(settings["PILOTBUS_VAULT_KEY_FILE"]))
     issuer = Issuer(settings["PILOTBUS_ISSUER_DIR"], settings["PILOTBUS_DOOR_URL"], VHOST)
     _say(f"starting RabbitMQ and PostgreSQL in {directory} …")
     try:

@@ -55,7 +55,7 @@ def https(settings: Settings, words: Words, issuer: Issuer | None, store: Any) -
         yield
         return
     asker = Asker(settings, words)
-    routes = [*(Door(asker.ask, issuer).routes() if issuer else ())]
+    routes = [*(Door(asker.ask, issuer, authorities_of(settings)).routes() if issuer else ())]
     if isinstance(store, LocalStore):
         routes.append(Mount("/", store.app()))
     host, _, port = settings.http_bind.rpartition(":")
@@ -87,9 +87,12 @@ def hands_of(issuer: Issuer | None, store: Any) -> dict[str, Any]:
 
 def proxy_hands(settings: Settings) -> dict[str, Hands]:
     """What the handlers of proxies reach; without its settings each request is refused with a sentence that names them."""
-    required = settings.crls_required != "no"
-    hands = Hands(Vault(settings.vault_key_file), Authorities(settings.user_ca_dir, crls_required=required))
-    return dict.fromkeys(PROXIES, hands)
+    return dict.fromkeys(PROXIES, Hands(Vault(settings.vault_key_file), authorities_of(settings)))
+
+
+def authorities_of(settings: Settings) -> Authorities:
+    """Who vouches for people."""
+    return Authorities(settings.user_ca_dir, crls_required=settings.crls_required != "no")
 
 
 def run(settings: Settings, told: Callable[[], None] = lambda: None) -> int:

@@ -876,7 +876,7 @@ class TokenJobV1Reply(TypedDict):
 class TokenLoginV1(TypedDict):
     """A person logs in"""
 
-    dn: str
+    dns: list[str]
     limited: bool
     until: str
     peer: str

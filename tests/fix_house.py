@@ -25,6 +25,7 @@ from handlers.file.store._contract import Grant
 from handlers.proxy.authorities import Authorities
 from handlers.proxy.hands import Hands
 from handlers.proxy.vault import Vault, make
+from handlers.token.issuer import Issuer
 from tests.fix_broker import Vhost
 from tests.handlers.grid import Grid
 
@@ -64,9 +65,9 @@ class Story:
         self._db.execute(statement, values)
         return self
 
-    def when(self, *events: Event, once: bool = True) -> Story:
+    def when(self, *events: Event, once: bool = True, hands: Any = None) -> Story:
         """The test's handler has applied these, in one batch."""
-        applied, _ = apply(self._handler, events, self._db, self._words, once=once)
+        applied, _ = apply(self._handler, events, self._db, self._words, once=once, hands=hands)
         self._answers = [event for outcome in applied for event in outcome.answers]
         return self
 
@@ -139,7 +140,13 @@ def hands(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
     key = tmp_path_factory.mktemp("vault") / "vault.key"
     make(key)
     kept = Hands(Vault(str(key)), Authorities(str(grid.folder)))
-    return {"file.grant": OneFile(), **{f"proxy.{verb}": kept for verb in ("delegate", "deposit", "fetch")}}
+    issuer = Issuer(tmp_path_factory.mktemp("issuer"), "https://door.example.org", "pilotbus")
+    minting = ("pilot.enrol", "pilot.invite", "token.renew", "token.job", "token.login")
+    return {
+        "file.grant": OneFile(),
+        **{f"proxy.{verb}": kept for verb in ("delegate", "deposit", "fetch")},
+        **dict.fromkeys(minting, issuer),
+    }
 
 
 @pytest.fixture

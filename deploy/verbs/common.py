@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import typer
 from rich.console import Console
@@ -53,11 +56,43 @@ def environment_of(stack: str = STACK) -> dict[str, str]:
 
 
 def client_settings() -> Settings:
-    """Settings from the environment, else from the stack that is up here. Raises Failure when there are none."""
+    """Settings from the environment, else from the stack that is up here. Raises Failure when there are none.
+
+    A URL that names no account is that of whoever has logged in.
+    """
     found = settings(environment_of() | dict(os.environ))
     if not found.client_amqp_url:
         raise Failure("no bus is set: start one with `pilotbus up`, or set PILOTBUS_CLIENT_AMQP_URL", UNAVAILABLE)
+    where = urlsplit(found.client_amqp_url)
+    if where.username and not os.environ.get("PILOTBUS_TOKEN_FILE"):
+        return found
+    kept = token_file()
+    try:
+        account = account_in(kept.read_text(encoding="ascii"))
+    except (OSError, ValueError, IndexError, KeyError) as problem:
+        raise Failure(f"you are not logged in: there is no token in {kept}; `pilotbus login` gets one", DENIED) from problem
+    place = f"{quote(account, safe='')}@{where.hostname}:{where.port or 5671}"
+    url = urlunsplit(where._replace(netloc=place, query=urlencode({"tokenfile": kept}, safe="/")))
+    return replace(found, client_amqp_url=url)
+
+
+def door_settings() -> Settings:
+    """Settings in which the door is named. Raises Failure."""
+    found = settings(environment_of() | dict(os.environ))
+    if not found.door_url:
+        raise Failure("no door is set: start one with `pilotbus up`, or set PILOTBUS_DOOR_URL", UNAVAILABLE)
     return found
+
+
+def token_file() -> Path:
+    """Where the token of whoever has logged in is kept."""
+    return Path(os.environ.get("PILOTBUS_TOKEN_FILE") or "~/.pilotbus/token").expanduser()
+
+
+def account_in(token: str) -> str:
+    """Whose token this says it is; the broker judges whether that is so. Raises ValueError."""
+    body = token.strip().split(".")[1]
+    return str(json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))["sub"])
 
 
 def client(component: str, words: Words | None = None) -> Client:

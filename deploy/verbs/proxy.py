@@ -73,21 +73,25 @@ def destroy(
         raise Failure("no such proxy is kept for you", NOT_FOUND)
 
 
-def _signer(cert: Path | None, key: Path | None) -> tuple[Chain, Key]:
-    """What signs, and its key: the files that are named, else $X509_USER_PROXY, ~/.globus, /tmp."""
+def files_of(cert: Path | None, key: Path | None) -> tuple[Path, Path]:
+    """The certificate, or proxy, and its key: the files that are named, else $X509_USER_PROXY, ~/.globus, /tmp."""
     if cert is None and key is not None:
         raise Failure("--key goes with --cert", USAGE)
     if cert is not None:
-        return _read(cert.expanduser(), (key or cert).expanduser())
+        return cert.expanduser(), (key or cert).expanduser()
     if told := os.environ.get("X509_USER_PROXY"):
-        return _read(Path(told), Path(told))
+        return Path(told), Path(told)
     # before a proxy: what it signs lasts longer
     if CERTIFICATE.expanduser().exists():
-        return _read(CERTIFICATE.expanduser(), KEY.expanduser())
+        return CERTIFICATE.expanduser(), KEY.expanduser()
     usual = Path(f"/tmp/x509up_u{os.getuid()}")  # noqa: S108 - where grid tools put it
     if usual.exists():
-        return _read(usual, usual)
+        return usual, usual
     raise Failure(f"there is nothing to sign with: no {CERTIFICATE}, and no proxy in {usual}; name one by --cert", NOT_FOUND)
+
+
+def _signer(cert: Path | None, key: Path | None) -> tuple[Chain, Key]:
+    return _read(*files_of(cert, key))
 
 
 def _read(cert: Path, key: Path) -> tuple[Chain, Key]:

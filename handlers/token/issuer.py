@@ -96,7 +96,7 @@ class Issuer:
             return dict(
                 jwt.decode(token, public, [ALGORITHM], wanted, audience=audience, issuer=self.name, leeway=CLOCK_SKEW_S + ended_s)
             )
-        except jwt.PyJWTError as problem:
+        except (jwt.PyJWTError, UnicodeError) as problem:
             raise BadToken(f"the token does not hold: {problem}") from problem
 
     def jwks(self) -> dict[str, Any]:

@@ -27,13 +27,13 @@ def decide(users: Sequence[dict[str, Any]], asked: dict[str, Any]) -> str:
     if asked["limited"]:
         return "a limited proxy is a payload's, and does not log in"
     if not users:
-        return f"nobody is registered with the subject {asked['dn']}"
+        return f"nobody is registered with the subject {asked['dns'][0]}"
     return users[0]["banned"] or ""
 
 
 def handle(event: Event, db: Db, hands: Hands) -> Iterable[Event]:
     asked = event.data
-    users = db.all("users", dn=asked["dn"])
+    users = db.all("users", dns=asked["dns"])
     if reason := decide(users, asked):
         account = users[0]["account"] if users else "unknown"
         told = {"account": account, "reason": f"{reason} (from {asked['peer']})", "outcome": "denied"}

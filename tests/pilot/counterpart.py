@@ -16,15 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import pika
+from pika.credentials import ExternalCredentials
+
+from bus.login import login
 
 Envelope = dict[str, Any]
 
 
 def parameters(url: str, ca_file: str) -> Any:
     """How to connect to this URL."""
-    found = pika.URLParameters(url)
-    found.ssl_options = pika.SSLOptions(ssl.create_default_context(cafile=ca_file), found.host)
-    return found
+    who = login(url)
+    how = ExternalCredentials() if who.external else pika.PlainCredentials(who.account, who.secret())
+    options = pika.SSLOptions(who.tls(ca_file), who.host)
+    return pika.ConnectionParameters(who.host, who.port, who.vhost, how, ssl_options=options)
 
 
 class Services:
@@ -33,8 +37,9 @@ class Services:
     def __init__(self, service_url: str, ca_file: str) -> None:
         self.heard: list[Envelope] = []
         self.senders: list[str] = []
-        none = {"code": "not_found", "reason": "ada has no proxy here"}
-        self.answers: dict[str, Callable[[Envelope], Any]] = {"proxy.fetch.v1": lambda _: {"refuse": none}}
+        none = {"code": "not_found", "reason": "ada has none here"}
+        credentials = ("proxy.fetch.v1", "token.job.v1")
+        self.answers: dict[str, Callable[[Envelope], Any]] = dict.fromkeys(credentials, lambda _: {"refuse": none})
         self.parked: list[tuple[Envelope, str]] = []
         self._news = threading.Condition()
         self._connection: Any = pika.BlockingConnection(parameters(service_url, ca_file))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bus.event import LARGEST_PAGE_BYTES
 from handlers.log.read import decide
 from tests.fix_house import Story
-from tests.handlers.people import communities, event, submitted
+from tests.handlers.people import communities, event, matched, submitted
 
 HANDLER = "log.read"
 
@@ -25,7 +25,7 @@ def test_a_page_never_outgrows_a_reply() -> None:
 
 
 def test_only_what_follows_is_given(story: Story) -> None:
-    submitted(story)
+    matched(story)
     written(story, "std.out", 1, "one", "two", "three")
     written(story, "std.err", 1, "oops")
     story.when(event("log.read.v1", 1, {"job_id": 1, "after": {"1/std.out": 2}}), once=False)
