@@ -11,19 +11,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from types import ModuleType
 
-from pilot import VERSION
+from pilot import VERSION, last_words
 from pilot.command import PLANNED, REFUSED, UNREACHABLE, UNSAID, WRONG_CONFIG, Pilot, Stop
 from pilot.config import Config, WrongConfig, configure
 from pilot.enrolment import DoorAway, NotLetIn, Passport, enrol, passport
+from pilot.last_words import SPOOL
 from pilot.plan import commands
 from pilot.version import older
 from pilot.wire.amqp import LoginRefused
 from pilot.wire.lines import Lines
 from pilot.wire.link import Link, Unreachable
+from pilot.wire.login import Login
 from pilot.wire.outbox import Outbox
 from pilot.wire.spool import Spool
 
-_SPOOL = "pilotbus-spool.jsonl"
 _LAST_WORDS_S = 10
 _PR_SET_DUMPABLE = 4
 
@@ -89,24 +90,30 @@ def _online(config: Config, plan: Sequence[ModuleType], own: Passport | None) ->
     home = config.workdir / config.name
     try:
         home.mkdir(parents=True, mode=0o700, exist_ok=True)
-        spool = Spool(home / _SPOOL)
+        spool = Spool(home / SPOOL)
     except BlockingIOError as problem:
         raise WrongConfig(f"{home}: a living pilot of this name works here") from problem
     except OSError as problem:
         raise WrongConfig(f"{home}: can not be used as this pilot's directory ({problem.strerror})") from problem
-    left = _inherit(spool)
     if config.login is None:
         raise WrongConfig("there is no broker")
     outbox = Outbox(f"/{config.login.user}/{config.name}", config.name, spool, Lines())
     pilot = Pilot(config, None, home)
     link = pilot.link = Link(config.login, outbox, pilot.complain, own.login if own else None)
     undo = pilot.orders.obey_signals()
-    forget = own.keep(pilot, link.renewed) if own else (lambda: None)
+
+    def renewed(login: Login) -> None:
+        link.renewed(login)
+        if config.keep_token:
+            last_words.remember(home, login)
+
+    forget = own.keep(pilot, renewed) if own else (lambda: None)
+    if config.keep_token:
+        last_words.remember(home, config.login)
     unsaid = 0
     try:
         link.start(config.connect_limit_s, lambda: bool(pilot.orders.leaving))
-        if left:
-            pilot.log(f"{left} events of a pilot that died here are sent now")
+        last_words.say(home, config.login, pilot.log)
         _run(pilot, plan)
         link.settle(_LAST_WORDS_S)
     finally:
@@ -116,18 +123,7 @@ def _online(config: Config, plan: Sequence[ModuleType], own: Passport | None) ->
         undo()
         if not unsaid:
             shutil.rmtree(home, ignore_errors=True)
-    return PLANNED if not unsaid else _end(f"{unsaid} events could not be said; they wait in {home / _SPOOL}", UNSAID)
-
-
-def _inherit(spool: Spool) -> int:
-    """How many events of pilots that died in this work directory are ours to say; what else they left is gone."""
-    found = 0
-    for other in sorted(spool.path.parent.parent.glob(f"*/{_SPOOL}")):
-        count = spool.adopt(other) if other != spool.path else None
-        if count is not None:
-            found += count
-            shutil.rmtree(other.parent, ignore_errors=True)
-    return found
+    return PLANNED if not unsaid else _end(f"{unsaid} events could not be said; they wait in {home / SPOOL}", UNSAID)
 
 
 def _run(pilot: Pilot, plan: Sequence[ModuleType]) -> None:

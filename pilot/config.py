@@ -50,6 +50,7 @@ class Config:
     wall_factor: float = 3.0
     sandbox_limit_mb: int = 10
     unpacked_limit_mb: int = 512
+    keep_token: bool = False
     least: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -66,6 +67,7 @@ _KINDS: dict[str, Any] = {
     **dict.fromkeys(("url", "ca", "door", "secret_file", "site", "ce", "plan", "workdir", "vo", "name"), str),
     **dict.fromkeys(("processors", "cpu_time", "max_ram", "idle_limit", "max_jobs"), int),
     **dict.fromkeys(("tag", "required_tag"), list),
+    "keep_token": bool,
     **_FILE_ONLY,
 }
 
@@ -96,6 +98,13 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--vo", help="serve this community only")
     flags.add_argument("--idle-limit", type=int, metavar="SECONDS", help="leave after so long without a job (default: 600)")
     flags.add_argument("--max-jobs", type=int, metavar="N", help="leave after so many jobs (default: no limit)")
+    flags.add_argument(
+        "--keep-token",
+        action="store_true",
+        default=None,
+        help="keep the token beside the spool, so that the next pilot here can say this one's last words; "
+        "only where no payload can read it",
+    )
     flags.add_argument("--name", help="the pilot's id (default: a new one)")
     return flags
 
@@ -155,7 +164,7 @@ def _file(path: str) -> dict[str, Any]:
     for key, value in said.items():
         if key not in _KINDS:
             raise WrongConfig(f"{path}: does not know {key!r}; it knows {', '.join(sorted(_KINDS))}")
-        if not isinstance(value, _KINDS[key]) or isinstance(value, bool):
+        if not isinstance(value, _KINDS[key]) or isinstance(value, bool) != (_KINDS[key] is bool):
             raise WrongConfig(f"{path}: {key} is a {type(value).__name__}, which it can not be")
     return said
 
@@ -204,6 +213,7 @@ def _config(said: Mapping[str, Any]) -> Config:
         wall_factor=float(said.get("wall_factor", 3.0)),
         sandbox_limit_mb=int(said.get("sandbox_limit_mb", 10)),
         unpacked_limit_mb=int(said.get("unpacked_limit_mb", 512)),
+        keep_token=bool(said.get("keep_token", False)),
         least=dict(said.get("least", {})),
     )
 

@@ -58,19 +58,6 @@ class Spool:
             else:
                 os.ftruncate(self._file, 0)
 
-    def adopt(self, other: Path) -> int | None:
-        """How many events a dead pilot had left in that file; they are ours now. None when its pilot lives."""
-        try:
-            left = Spool(other)
-        except OSError:
-            return None
-        events = list(left._waiting.values())
-        for envelope in events:
-            self.append(envelope)
-        other.unlink()
-        os.close(left._file)
-        return len(events)
-
     def close(self) -> None:
         """The file is let go, and gone when nothing waits in it."""
         with self._lock:

@@ -189,7 +189,7 @@ def test_what_a_killed_pilot_could_not_say_is_said_by_the_next_one(
 ) -> None:
     services = jobs.services
     job = jobs.add("/bin/sh", "-c 'echo up; sleep 1'")
-    pilot = start("--name", "first", url=through(vhost.pilot_url, cable))
+    pilot = start("--keep-token", url=through(vhost.pilot("first"), cable))
     services.until(lambda: text_of(services, job, "std.out") == ["up"])
     cable.cut()
     spool = tmp_path / "first" / "pilotbus-spool.jsonl"
@@ -197,10 +197,32 @@ def test_what_a_killed_pilot_could_not_say_is_said_by_the_next_one(
         time.sleep(0.05)  # the disk tells nobody
     pilot.kill()
     pilot.wait()
-    start("--name", "second", "--idle-limit", "60")
+    start("--idle-limit", "60", url=vhost.pilot("second"))
     assert last(services, job)["pilot_id"] == "first"
     services.until(lambda: services.of("pilot.reported.v1", pilot_id="second", phase="asking"))
     assert not (tmp_path / "first").exists()
+    assert "pilot-first" in services.senders, "said in its own name"
+
+
+def test_without_its_token_the_last_words_of_a_dead_pilot_are_counted_and_nobody_elses(
+    jobs: Jobs, vhost: Any, cable: Cable, start: Start, tmp_path: Path
+) -> None:
+    services = jobs.services
+    job = jobs.add("/bin/sh", "-c 'echo up; sleep 60'")
+    pilot = start(url=through(vhost.pilot("first"), cable))
+    services.until(lambda: text_of(services, job, "std.out") == ["up"])
+    cable.cut()
+    pilot.send_signal(signal.SIGTERM)
+    pilot.send_signal(signal.SIGTERM)
+    spool = tmp_path / "first" / "pilotbus-spool.jsonl"
+    while b'"Failed"' not in spool.read_bytes():
+        time.sleep(0.05)  # the disk tells nobody
+    pilot.kill()
+    pilot.wait()
+    start("--idle-limit", "60", url=vhost.pilot("second"))
+    services.until(lambda: services.of("pilot.reported.v1", pilot_id="second", phase="asking"))
+    assert not (tmp_path / "first").exists()
+    assert not services.of("job.reported.v1", state="Failed")
 
 
 def test_the_store_may_fail_once_but_not_for_ever(jobs: Jobs, services: Services, store: Store, start: Start) -> None:

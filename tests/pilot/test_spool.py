@@ -63,18 +63,6 @@ def test_a_torn_last_line_is_not_an_event_and_what_follows_it_is(tmp_path: Path)
     again.close()
 
 
-def test_a_living_pilots_spool_is_its_own(tmp_path: Path) -> None:
-    mine, theirs = Spool(tmp_path / "mine"), Spool(tmp_path / "theirs")
-    theirs.append(event(1))
-    assert mine.adopt(tmp_path / "theirs") is None
-    with pytest.raises(BlockingIOError):
-        Spool(tmp_path / "theirs")
-    theirs.close()
-    assert mine.adopt(tmp_path / "theirs") == 1
-    assert waiting(mine) == ["event-1"]
-    mine.close()
-
-
 def test_a_disk_that_refuses_is_a_complaint_and_not_a_loss(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
     full = os.open("/dev/full", os.O_RDWR)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bus.transport import Transport
 from deploy.certificates import ensure
 from pilot.wire.amqp import LoginRefused
 from pilot.wire.envelope import Refused
@@ -34,7 +35,7 @@ def make(vhost: Any, tmp_path: Path) -> Iterator[Make]:
     made: list[Link] = []
 
     def link(url: str = vhost.pilot_url, ca_file: str = vhost.ca_file) -> Link:
-        outbox = Outbox("/pilot/p1", "p1", Spool(tmp_path / f"spool-{len(made)}"), Lines())
+        outbox = Outbox("/pilot-p1/p1", "p1", Spool(tmp_path / f"spool-{len(made)}"), Lines())
         made.append(Link(login(url, ca_file=ca_file), outbox, lambda _text: None))
         return made[-1]
 
@@ -56,7 +57,7 @@ def test_events_arrive_in_order_and_the_spool_is_empty_when_they_are_confirmed(m
     assert len(link.outbox.spool) == 0
     services.until(lambda: len(services.of("pilot.reported.v1")) == 50)
     assert [data["number"] for data in services.of("pilot.reported.v1")] == list(range(1, 51))
-    assert set(services.senders) == {"pilot"}
+    assert set(services.senders) == {"pilot-p1"}
 
 
 def test_what_is_said_while_the_broker_is_away_arrives_when_it_is_back(
@@ -95,8 +96,9 @@ def test_cuts_at_any_moment_lose_nothing_and_change_no_order(make: Make, service
 
 
 def test_an_event_that_no_queue_takes_is_kept_until_one_does(make: Make, vhost: Any) -> None:
-    for binding in vhost.call("GET", f"exchanges/{vhost.name}/ingress/bindings/source"):
-        vhost.call("DELETE", f"queues/{vhost.name}/{binding['destination']}")
+    with Transport(vhost.service_url, vhost.ca_file).closing() as service:
+        for binding in vhost.call("GET", f"exchanges/{vhost.name}/ingress/bindings/source"):
+            service.delete(binding["destination"])
     link = make()
     link.start(20)
     link.record("pilot.reported.v1", report(1))
@@ -179,13 +181,13 @@ def test_a_line_arrives_within_half_a_second(make: Make, services: Services) -> 
 def test_a_wrong_password_is_refused_at_once_in_one_sentence(make: Make, vhost: Any) -> None:
     where = urlsplit(vhost.pilot_url)
     link = make(vhost.pilot_url.replace(str(where.password), "wrong"))
-    with pytest.raises(LoginRefused, match="the broker refuses the login 'pilot'"):
+    with pytest.raises(LoginRefused, match="the broker refuses the login 'pilot-p1'"):
         link.start(20)
 
 
 def test_a_virtual_host_that_is_not_ours_is_refused(make: Make, vhost: Any) -> None:
     link = make(vhost.pilot_url.replace(vhost.name, "nowhere"))
-    with pytest.raises(LoginRefused, match=r"the broker refuses the login 'pilot'.*nowhere"):
+    with pytest.raises(LoginRefused, match=r"the broker refuses the login 'pilot-p1'.*nowhere"):
         link.start(20)
 
 
