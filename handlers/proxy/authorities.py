@@ -6,6 +6,7 @@ Paths are not validated by hand here, because that is how holes are made.
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -15,7 +16,6 @@ from cryptography import x509
 from handlers.proxy.keys import Unacceptable
 from handlers.proxy.x509 import chain_pem
 
-OPENSSL = "/usr/bin/openssl"
 _WITHIN_S = 20
 _SAID = re.compile(r"error \d+ at \d+ depth lookup: (.+)")
 _RULES = ("-allow_proxy_certs", "-purpose", "sslclient", "-auth_level", "2", "-no-CAfile", "-no-CAstore")
@@ -36,13 +36,16 @@ class Authorities:
         """The chain leads to an authority of the folder and nothing of it is revoked. Raises Unacceptable or NotReady."""
         if not self._named or not self._folder.is_dir() or not any(self._folder.glob("*.[0-9]")):
             raise NotReady("this house trusts no authority for users' certificates: PILOTBUS_USER_CA_DIR names no folder of them")
+        program = shutil.which("openssl")
+        if program is None:
+            raise NotReady("the program openssl is not installed here, and without it no chain is trusted")
         lists = ("-crl_check_all",) if self._crls_required or any(self._folder.glob("*.r[0-9]*")) else ()
         with tempfile.TemporaryDirectory(prefix="pilotbus-chain-") as place:
             newest, others = Path(place) / "newest.pem", Path(place) / "others.pem"
             newest.write_text(chain_pem(chain[:1]), encoding="ascii")
             others.write_text(chain_pem(chain[1:]), encoding="ascii")
             untrusted = ("-untrusted", str(others)) if chain[1:] else ()
-            command = [OPENSSL, "verify", *_RULES, *lists, "-CApath", str(self._folder), *untrusted, str(newest)]
+            command = [program, "verify", *_RULES, *lists, "-CApath", str(self._folder), *untrusted, str(newest)]
             try:
                 # no environment: a variable of openssl's must not change what is trusted
                 done = subprocess.run(

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
-
-from cryptography.x509 import Certificate
 
 from bus import Db, Event
 from handlers.proxy.hands import REFUSALS, Hands, about_delegation, about_proxy, code_of
-from handlers.proxy.keys import Key, Unacceptable, read_key
+from handlers.proxy.keys import read_key
 from handlers.proxy.x509 import EndEntity, end_entity, fingerprint, moment, proxy_pem, read_chain, same_key
 
 CONSUMES = ("proxy.deposit.v1",)
 EMITS = ("proxy.deposited.v1",)
 
 LEAST = timedelta(minutes=5)
+_USED = "this delegation was used already, or its time is up; begin a new one"
 
 
 def decide(proxy: EndEntity, registered: Sequence[str], account: str, now: datetime) -> tuple[str, str]:
@@ -49,7 +47,11 @@ def act(event: Event, db: Db, hands: Hands) -> Iterable[Event]:
         told = {"dn": proxy.dn, "fingerprint": fingerprint(chain[0]), "not_after": moment(proxy.not_after)}
         if found["used_for"] == told["fingerprint"] and found["dn"] is not None:  # the reply was lost
             return _said(event, told | {"dn": found["dn"], "not_after": found["not_after"]})
-        key = _key(hands, found, account, delegation_id, chain[0])
+        if found["sealed_key"] is None or found["over"]:
+            return [event.refuse("conflict", _USED)]
+        key = read_key(hands.vault.open(bytes(found["sealed_key"]), about_delegation(account, delegation_id)))
+        if not same_key(chain[0], key):
+            return [event.refuse("invalid", "the proxy is not for the key of this delegation: sign its certificate request")]
         code, reason = decide(proxy, found["registered"], account, datetime.now(UTC))
         if code:
             return [event.refuse(code, reason)]
@@ -60,18 +62,6 @@ def act(event: Event, db: Db, hands: Hands) -> Iterable[Event]:
     as_registered = next(name for name in found["registered"] if name in proxy.spellings)
     kept = db.one("deposit", **which, **told, registered_as=as_registered, sealed=sealed, at=event.time) or {}
     return _said(event, told) if kept["deposited"] else [event.refuse("conflict", _USED)]
-
-
-_USED = "this delegation was used already, or its time is up; begin a new one"
-
-
-def _key(hands: Hands, found: Mapping[str, Any], account: str, delegation_id: str, newest: Certificate) -> Key:
-    if found["sealed_key"] is None or found["over"]:
-        raise Unacceptable(_USED)
-    key = read_key(hands.vault.open(bytes(found["sealed_key"]), about_delegation(account, delegation_id)))
-    if not same_key(newest, key):
-        raise Unacceptable("the proxy is not for the key of this delegation: sign its certificate request")
-    return key
 
 
 def _said(event: Event, told: Mapping[str, str]) -> list[Event]:

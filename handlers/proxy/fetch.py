@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bus import Db, Event
-from handlers.proxy.hands import REFUSALS, Hands, about_proxy, code_of
-from handlers.proxy.keys import new_key, read_key
+from handlers.proxy.hands import REFUSALS, Hands, about_proxy
+from handlers.proxy.keys import Unacceptable, new_key, read_key
 from handlers.proxy.x509 import fingerprint, moment, proxy_pem, read_chain, sign_proxy
 from schemas.rules.identity import pilot_of
 
@@ -48,7 +48,8 @@ def act(event: Event, db: Db, hands: Hands) -> Iterable[Event]:
         key = new_key()
         handed = sign_proxy(chain, read_key(pem), key.public_key(), timedelta(seconds=LEASE_S + SLACK_S), limited=True)
     except REFUSALS as problem:
-        return [event.refuse(code_of(problem), f"the proxy of {owner} can not be used: {problem}")]
+        code = "denied" if isinstance(problem, Unacceptable) else "unavailable"
+        return [event.refuse(code, f"the proxy of {owner} can not be used: {problem}")]
     db.run("handed", owner=owner, fingerprint=kept["fingerprint"], at=event.time)
     ends = handed[0].not_valid_after_utc
     told = {"account": owner, "fingerprint": fingerprint(handed[0]), "not_after": moment(ends)}

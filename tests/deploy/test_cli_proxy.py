@@ -16,6 +16,7 @@ from bus.runner import Runner
 from handlers.proxy.x509 import chain_pem, proxy_pem
 from tests.deploy.test_cli_bad_input import pilotbus, refused
 from tests.fix_broker import Vhost
+from tests.fix_house import Spawn
 from tests.handlers.grid import ADA, Grid, Holder, registered
 
 
@@ -96,6 +97,15 @@ def test_what_the_house_will_not_keep_is_told_in_one_sentence(
     refused(pilotbus(tmp_path, told, "proxy", "upload", "--cert", str(limited)), 2, "limited")
     foreign = proxy_file(tmp_path, Grid(tmp_path / "foreign").person().proxy())
     refused(pilotbus(tmp_path, told, "proxy", "upload", "--cert", str(foreign)), 2, "not trusted")
+
+
+def test_services_without_a_key_file_say_so(
+    spawn: Spawn, grid: Grid, db: psycopg.Connection[Any], vhost: Vhost, told: dict[str, str], tmp_path: Path
+) -> None:
+    spawn()
+    registered(db, account_of(vhost))
+    files(tmp_path / ".globus", grid.person())
+    refused(pilotbus(tmp_path, told, "proxy", "upload"), 5, "PILOTBUS_VAULT_KEY_FILE is not set")
 
 
 def test_files_that_can_not_sign_are_named(grid: Grid, told: dict[str, str], tmp_path: Path) -> None:

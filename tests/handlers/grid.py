@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from handlers.proxy.authorities import OPENSSL
 from handlers.proxy.hands import Hands, about_proxy
 from handlers.proxy.keys import Key, read_request
 from handlers.proxy.x509 import chain_pem, fingerprint, proxy_pem, sign_proxy
@@ -131,5 +130,5 @@ class Grid:
 
     def _file(self, end: str, pem: bytes) -> None:
         given = self.authority.chain[0].public_bytes(Encoding.PEM)
-        found = subprocess.run([OPENSSL, "x509", "-noout", "-subject_hash"], input=given, capture_output=True, check=True)
+        found = subprocess.run(["openssl", "x509", "-noout", "-subject_hash"], input=given, capture_output=True, check=True)
         (self.folder / f"{found.stdout.decode().strip()}.{end}").write_bytes(pem)

@@ -54,7 +54,7 @@ def run(handler: Handler, event: Event, db: psycopg.Connection[Any], *, once: bo
     if handler.verb == "act":
         from bus.postgres import Direct
 
-        found = list(handler.function(event, Direct(db, handler.sql), HANDS[handler.name]))
+        found = list(handler.function(event, Direct(db, handler.sql), HANDS.get(handler.name)))
         function = lambda _event, _db: found  # noqa: E731
     applied, _ = apply(handler, [event], db, WORDS, once=once, function=function, hands=HANDS.get(handler.name))
     return [event for outcome in applied for event in outcome.answers]

@@ -145,7 +145,7 @@ def test_a_name_of_nobody_or_of_another_account_is_refused(story: Story, mine: H
 def test_a_delegation_whose_time_is_up_is_over(known: Story, mine: Hands, grid: Grid) -> None:
     begun = delegation(known, mine)
     known.sql("UPDATE proxy.delegations SET expires_at = now() - interval '1 second'")
-    refused(known.acted(mine, deposit(begun, grid.person().answer(begun["csr_pem"]))), "invalid", "time is up")
+    refused(known.acted(mine, deposit(begun, grid.person().answer(begun["csr_pem"]))), "conflict", "time is up")
 
 
 def test_without_authorities_or_with_a_row_of_another_nothing_is_kept(

@@ -10,13 +10,17 @@ from typing import Any
 import psycopg
 import pytest
 
+from bus.client import Client
+from bus.errors import Refused
 from bus.event import Event
+from bus.runner import Runner
 from handlers.proxy.authorities import Authorities
 from handlers.proxy.fetch import LEASE_S, SLACK_S, decide
 from handlers.proxy.hands import Hands
 from handlers.proxy.keys import read_key
 from handlers.proxy.vault import Vault, make
 from handlers.proxy.x509 import end_entity, fingerprint, proxy_pem, read_chain, same_key
+from tests.fix_broker import Vhost
 from tests.fix_house import Story
 from tests.handlers.grid import ADA, Grid, kept
 from tests.handlers.people import event, matched
@@ -125,7 +129,7 @@ def test_an_owner_who_is_shut_out_or_revoked_serves_no_job(story: Story, mine: H
     assert len(story.acted(here, fetch()).answers) == 2
     grid.revoke(person)
     (refusal,) = story.acted(here, fetch()).answers
-    assert (refusal.data["code"], "revoked" in refusal.data["reason"]) == ("invalid", True)
+    assert (refusal.data["code"], "revoked" in refusal.data["reason"]) == ("denied", True)
     story.sql("INSERT INTO trust.bans VALUES ('user', 'ada', 'misuse', 'root', now())")
     (refusal,) = story.acted(here, fetch()).answers
     assert (refusal.data["code"], "ada is banned" in refusal.data["reason"]) == ("denied", True)
@@ -156,6 +160,38 @@ def everything(db: psycopg.Connection[Any]) -> str:
     return "\n".join(found)
 
 
+def secrets_of(pem: str) -> list[str]:
+    """Lines that only the private key has."""
+    (body,) = re.findall(r"BEGIN RSA PRIVATE KEY-----\n(.*?)-----END", pem, re.DOTALL)
+    found = [line for line in body.split("\n") if len(line) > 20]
+    assert len(found) > 10
+    return found
+
+
+LET_IN = """INSERT INTO trust.enrolments (pilot_id, secret_sha256, site, invited_by, invited_at, expires_at, enrolled_at)
+VALUES ('p2', '', 'CLOUD.CNIC.cn', 'root', now(), now(), now()) ON CONFLICT DO NOTHING"""
+
+
+def test_over_the_broker_the_pilot_alone_gets_it_and_no_trace_is_left(
+    story: Story, house: Runner, vhost: Vhost, mine: Hands, grid: Grid, capfd: pytest.CaptureFixture[str]
+) -> None:
+    story.sql(LET_IN)
+    matched(story)
+    kept(story._db, mine, grid.person().proxy(kind="rsa"))
+    with Client(vhost.pilot("p2"), vhost.ca_file) as other, pytest.raises(Refused, match="does not have attempt 1 of job 1"):
+        other.ask("proxy.fetch.v1", ASKED | {"pilot_id": "p2"})
+    with Client(vhost.pilot("p1"), vhost.ca_file) as pilot:
+        pem = pilot.ask("proxy.fetch.v1", ASKED)["pem"]
+        story.sql("ALTER TABLE proxy.proxies DROP COLUMN last_handed_at")  # the next one fails when its secret is made
+        with pytest.raises(Refused, match="failed on this request") as caught:
+            pilot.ask("proxy.fetch.v1", ASKED)
+    assert story.rows("SELECT queue, reason FROM bus.parked") == [("proxy.fetch", "failed")]
+    traces = everything(story._db) + "".join(capfd.readouterr()) + str(caught.value)
+    assert "proxy.handed_out.v1" in traces
+    assert [line for line in secrets_of(pem) if line in traces] == []
+    assert "PRIVATE KEY" not in traces
+
+
 def test_nothing_of_it_is_in_any_row(story: Story, mine: Hands, grid: Grid, capfd: pytest.CaptureFixture[str]) -> None:
     matched(story)
     deposited = grid.person().proxy(kind="rsa")
@@ -164,8 +200,5 @@ def test_nothing_of_it_is_in_any_row(story: Story, mine: Hands, grid: Grid, capf
     rows = everything(story._db) + "".join(capfd.readouterr())
     assert "proxy.handed_out.v1" in rows
     for secret in [proxy_pem(deposited.chain, deposited.key), *(reply.data["pem"] for reply in replies)]:
-        (body,) = re.findall(r"BEGIN RSA PRIVATE KEY-----\n(.*?)-----END", secret, re.DOTALL)
-        canaries = [line for line in body.split("\n") if len(line) > 20]
-        assert len(canaries) > 10
-        assert [line for line in canaries if line in rows] == []
+        assert [line for line in secrets_of(secret) if line in rows] == []
     assert "PRIVATE KEY" not in rows

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from handlers.proxy.authorities import OPENSSL
 from handlers.proxy.vault import Locked, Vault, make
 
 SECRET = b"-----BEGIN RSA PRIVATE KEY-----"
@@ -16,7 +15,7 @@ SECRET = b"-----BEGIN RSA PRIVATE KEY-----"
 
 def other_key() -> bytes:
     """A key as deploy/README.md tells an operator to make it."""
-    return subprocess.run([OPENSSL, "rand", "-base64", "32"], capture_output=True, check=True).stdout
+    return subprocess.run(["openssl", "rand", "-base64", "32"], capture_output=True, check=True).stdout
 
 
 @pytest.fixture

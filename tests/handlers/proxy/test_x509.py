@@ -212,6 +212,7 @@ def test_a_variable_of_openssl_changes_nothing(tmp_path: Path, grid: Grid, monke
         Authorities(str(grid.folder)).judge(foreign.person().proxy().chain)
 
 
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_nothing_that_is_sent_as_a_chain_breaks_the_reader(data: st.DataObject) -> None:
