@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -179,8 +178,7 @@ def test_a_line_arrives_within_half_a_second(make: Make, services: Services) -> 
 
 
 def test_a_wrong_password_is_refused_at_once_in_one_sentence(make: Make, vhost: Any) -> None:
-    where = urlsplit(vhost.pilot_url)
-    link = make(vhost.pilot_url.replace(str(where.password), "wrong"))
+    link = make(vhost.as_account("pilot-p1", "wrong"))
     with pytest.raises(LoginRefused, match="the broker refuses the login 'pilot-p1'"):
         link.start(20)
 
