@@ -16,6 +16,7 @@ class Settings:
     dsn: str = field(default="", repr=False)
     ca_file: str = ""
     management_url: str = ""
+    events_vhost: str = ""
     door_url: str = ""
     issuer_dir: str = ""
     user_ca_dir: str = ""

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Mount
 
+from bus.administration import Administration, NoAdministration
 from bus.apply import Words
 from bus.http import serve
 from bus.login import login
@@ -79,10 +80,18 @@ def issuer_of(settings: Settings) -> Issuer | None:
     return Issuer(settings.issuer_dir, settings.door_url, login(settings.amqp_url).vhost)
 
 
-def hands_of(issuer: Issuer | None, store: Any) -> dict[str, Any]:
+def hands_of(settings: Settings, issuer: Issuer | None, store: Any) -> dict[str, Any]:
     """What the handlers that touch more than rows are given, by name."""
     minting = ("pilot.enrol", "token.renew", "token.job", "token.login")
-    return {GRANT: store, **dict.fromkeys(minting, issuer)}
+    return {GRANT: store, "security.cut": administration_of(settings, issuer), **dict.fromkeys(minting, issuer)}
+
+
+def administration_of(settings: Settings, issuer: Issuer | None) -> Administration | NoAdministration:
+    """How connections are closed and logins refused."""
+    if not settings.management_url or issuer is None:
+        log.warning("administration.off", reason="PILOTBUS_MANAGEMENT_URL is not set: a ban closes no connection")
+        return NoAdministration()
+    return Administration(settings.management_url, settings.ca_file, lambda: issuer.management().text)
 
 
 def proxy_hands(settings: Settings) -> dict[str, Hands]:
@@ -108,7 +117,7 @@ def run(settings: Settings, told: Callable[[], None] = lambda: None) -> int:
     store = sandbox_store(settings) if not chosen or {"file", GRANT} & set(chosen) else None
     issuer = issuer_of(settings)
     with https(settings, words, issuer, store):
-        hands = {**hands_of(issuer, store), **proxy_hands(settings)}
+        hands = {**hands_of(settings, issuer, store), **proxy_hands(settings)}
         runner = Runner(settings, everything, words, hands, chosen).start()
         told()
         stopping.wait()

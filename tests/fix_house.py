@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from bus.administration import NoAdministration
 from bus.apply import Words, answer, apply
 from bus.discover import Handler, handlers
 from bus.event import Event
@@ -146,13 +147,16 @@ def hands(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
         "file.grant": OneFile(),
         **{f"proxy.{verb}": kept for verb in ("delegate", "deposit", "fetch")},
         **dict.fromkeys(minting, issuer),
+        "security.cut": NoAdministration(),
     }
 
 
 @pytest.fixture
 def house_settings(vhost: Vhost, test_dsn: str) -> Settings:
     """Settings of a house on the test's own virtual host and database."""
-    return Settings(amqp_url=vhost.service_url, dsn=test_dsn, ca_file=vhost.ca_file, operators="ada,root")
+    return Settings(
+        amqp_url=vhost.service_url, dsn=test_dsn, ca_file=vhost.ca_file, operators="ada,root", events_vhost="pilotbus"
+    )
 
 
 @pytest.fixture
