@@ -23,6 +23,7 @@ class Settings:
     client_amqp_url: str = field(default="", repr=False)
     pilot_amqp_url: str = field(default="", repr=False)
     operators: str = ""
+    development: str = ""
     rate_per_s: str = "200"
     rate_burst: str = "2000"
     extensions: str = ""

@@ -18,6 +18,7 @@ from bus.administration import NoAdministration
 from bus.apply import Words, answer, apply
 from bus.discover import Handler, handlers
 from bus.event import Event
+from bus.login import account_of
 from bus.postgres import Direct
 from bus.runner import Runner
 from bus.settings import Settings
@@ -155,7 +156,14 @@ def hands(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
 def house_settings(vhost: Vhost, test_dsn: str) -> Settings:
     """Settings of a house on the test's own virtual host and database."""
     return Settings(
-        amqp_url=vhost.service_url, dsn=test_dsn, ca_file=vhost.ca_file, operators="ada,root", events_vhost="pilotbus"
+        amqp_url=vhost.service_url,
+        dsn=test_dsn,
+        ca_file=vhost.ca_file,
+        operators=f"ada,root,{account_of(vhost.client_url)}",
+        events_vhost="pilotbus",
+        management_url=vhost.management_url,
+        issuer_dir=os.environ["PILOTBUS_ISSUER_DIR"],
+        door_url=os.environ["PILOTBUS_DOOR_URL"],
     )
 
 
