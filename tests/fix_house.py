@@ -152,12 +152,11 @@ def hands(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
     }
 
 
-@pytest.fixture
-def house_settings(vhost: Vhost, test_dsn: str) -> Settings:
-    """Settings of a house on the test's own virtual host and database."""
+def settings_for(vhost: Vhost, dsn: str) -> Settings:
+    """Settings of a house on this virtual host and database."""
     return Settings(
         amqp_url=vhost.service_url,
-        dsn=test_dsn,
+        dsn=dsn,
         ca_file=vhost.ca_file,
         operators=f"ada,root,{account_of(vhost.client_url)}",
         events_vhost="pilotbus",
@@ -165,6 +164,12 @@ def house_settings(vhost: Vhost, test_dsn: str) -> Settings:
         issuer_dir=os.environ["PILOTBUS_ISSUER_DIR"],
         door_url=os.environ["PILOTBUS_DOOR_URL"],
     )
+
+
+@pytest.fixture
+def house_settings(vhost: Vhost, test_dsn: str) -> Settings:
+    """Settings of a house on the test's own virtual host and database."""
+    return settings_for(vhost, test_dsn)
 
 
 @pytest.fixture
