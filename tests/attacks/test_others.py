@@ -22,10 +22,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bus.client import Client
-from bus.errors import Refused
+from bus.errors import Refused, Unavailable
 from bus.login import login
 from bus.publisher import parameters
-from bus.transport import LOST
 from deploy import certificates
 from deploy.verbs.common import safe
 from handlers.token.issuer import ALGORITHM
@@ -248,7 +247,7 @@ def test_a_dashboard_follows_only_its_own(field: Field, key: str) -> None:
         if key == "of.ann.#.#":
             client.follow(key)
             return
-        with pytest.raises(LOST, match="ACCESS_REFUSED"):
+        with pytest.raises(Unavailable, match="ACCESS_REFUSED"):
             client.follow(key)
 
 
