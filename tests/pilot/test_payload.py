@@ -38,7 +38,6 @@ def ear() -> Ear:
 
 
 def run(tmp_path: Path, ear: Ear, script: str, limits: Limits = FREELY, wanted: Callable[[], str] = lambda: "") -> Outcome:
-    environment = {"PATH": os.environ["PATH"]}
     orders = Orders()
 
     def line(stream: str, text: str) -> None:
@@ -46,8 +45,17 @@ def run(tmp_path: Path, ear: Ear, script: str, limits: Limits = FREELY, wanted: 
         if text in ("alive", "up"):
             orders.changed()  # as an order would
 
-    payload = Payload(["/bin/sh", "-c", script], tmp_path, environment, (tmp_path / "out", tmp_path / "err"), line)
-    return payload.wait(limits, orders.wait, orders.changed, wanted)
+    payload = started(tmp_path, line, ["/bin/sh", "-c", script], limits, isolation)
+    return payload.wait(orders.wait, orders.changed, wanted)
+
+
+def started(
+    home: Path, line: Callable[[str, str], None], command: list[str], limits: Limits = FREELY, isolation: str = "none"
+) -> Payload:
+    for name in ("work", "tmp"):
+        (home / name).mkdir(exist_ok=True)
+    environment = {"PATH": os.environ["PATH"]}
+    return Payload(command, home, environment, (home / "out", home / "err"), line, limits, kind(isolation, home))
 
 
 def alive(pid: int) -> bool:
@@ -113,7 +121,7 @@ def test_what_can_not_start_says_why(tmp_path: Path, ear: Ear) -> None:
     script.write_text("echo never")
     script.chmod(0o755)
     with pytest.raises(CanNotStart, match="can not be started: Exec format error"):
-        Payload([str(script)], tmp_path, {}, (tmp_path / "out", tmp_path / "err"), ear)
+        started(tmp_path, ear, [str(script)]).wait(Orders().wait, ear.heard.set, lambda: "")
 
 
 def test_a_payload_and_its_children_die_with_a_killed_pilot(tmp_path: Path) -> None:
