@@ -87,6 +87,9 @@ def main() -> None:
         if ended == first:
             break
     _end_all()
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass  # or their time would not be counted, and a node's init may be too lazy to bury them
     _mirror(status)
 
 
@@ -121,8 +124,9 @@ def _become(order: Order, options: int | None, keeper: int) -> None:
             command[1:1] = ["--args", str(options)]
         os.chdir(order.directory)
         os.execve(command[0], command, order.environment)  # noqa: S606 - no shell is what is wanted
-    except OSError as problem:
-        os.write(2, f"pilotbus: can not be started: {problem.strerror}\n".encode())
+    except Exception as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else repr(problem)
+        os.write(2, f"pilotbus: can not be started: {reason}\n".encode())
     finally:
         os._exit(127)
 

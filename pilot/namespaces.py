@@ -33,8 +33,8 @@ def enter(room: Mapping[str, Any]) -> None:
     _call("prctl", _PR_SET_DUMPABLE, 1, 0, 0, 0)  # or the maps could not be written
     _call("unshare", _NEW_USERS | _NEW_MOUNTS | _NEW_PROCESSES | _NEW_IPC | _NEW_HOSTNAME)
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
-            file.write(text)
+        with open(f"/proc/self/{name}", "wb") as file:
+            file.write(text.encode())
     _wait_for(os.fork())  # the first one in there is its init, whose end ends all others
     _furnish(room["over"], room["shown"], room["hidden"])
     _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
