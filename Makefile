@@ -2,7 +2,7 @@
 PYTHON_IN_VENV := .venv/bin/python
 ROOMS := bus deploy handlers pilot schemas tests
 
-.PHONY: help setup check test demo bench generate lock clean
+.PHONY: help setup check test demo bench attacks generate lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -25,6 +25,9 @@ demo: setup ## jobs through pilots on this machine, from submission to output
 
 bench: setup ## events, matches and jobs per second
 	$(PYTHON_IN_VENV) -m deploy.stack run --name bench -- $(PYTHON_IN_VENV) -m tests.bench.spine
+
+attacks: setup ## every attack that is tried against the real broker, with its outcome
+	PILOTBUS_ATTACKS=yes $(PYTHON_IN_VENV) -m deploy.stack run --name attacks -- $(PYTHON_IN_VENV) -m pytest -q -m attack
 
 generate: setup ## schemas/types.py, schemas/asyncapi.json and schemas/tables/now.sql anew
 	$(PYTHON_IN_VENV) -m deploy.generate

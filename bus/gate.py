@@ -107,7 +107,7 @@ class Gate:
         """What is to be said of refusals and floods since this was last asked."""
         found = [self._alarms.popleft() for _ in range(len(self._alarms))]
         for account, count in self._rates.floods().items():
-            found.append(Event(FLOODED, SOURCE, _word(account), {"account": account, "dropped": count}))
+            found.append(Event(FLOODED, SOURCE, word(account), {"account": account, "dropped": count}))
         return found
 
     def read(self, delivery: Delivery) -> Event:
@@ -166,10 +166,11 @@ def refusal(delivery: Delivery, problem: Invalid) -> Event:
     try:
         event = Event.from_json(delivery.body)
     except Invalid:
-        return Event(REFUSED, SOURCE, _word(account), data)
+        return Event(REFUSED, SOURCE, word(account), data)
     data |= {"refused_id": event.id, "refused_type": event.type}
-    return Event(REFUSED, SOURCE, _word(account), data, causationid=event.id)
+    return Event(REFUSED, SOURCE, word(account), data, causationid=event.id)
 
 
-def _word(text: str) -> str:
+def word(text: str) -> str:
+    """The text as one word of a routing key."""
     return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "_-") else "_" for letter in text)[:64] or "_"

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from bus.apply import Words
+from bus.broker_events import BrokerEventsLoop
 from bus.consume import HandlerLoop, Loop
 from bus.discover import Handler
 from bus.errors import Unavailable
@@ -49,7 +50,11 @@ class Runner:
             "send": self._relay.send,
             "words": words,
         }
-        self._loops: list[Loop] = [GateLoop(gate, **about), ParkingLoop(**about)]
+        self._loops: list[Loop] = [
+            GateLoop(gate, **about),
+            ParkingLoop(**about),
+            BrokerEventsLoop(settings.events_vhost, **about),
+        ]
         for handler in handlers:
             if not run or handler.name in run or handler.name.split(".")[0] in run:
                 kind = AnswerLoop if handler.verb == "answer" else HandlerLoop

@@ -16,12 +16,14 @@ class Settings:
     dsn: str = field(default="", repr=False)
     ca_file: str = ""
     management_url: str = ""
+    events_vhost: str = ""
     door_url: str = ""
     issuer_dir: str = ""
     user_ca_dir: str = ""
     client_amqp_url: str = field(default="", repr=False)
     pilot_amqp_url: str = field(default="", repr=False)
     operators: str = ""
+    development: str = ""
     rate_per_s: str = "200"
     rate_burst: str = "2000"
     extensions: str = ""

@@ -20,7 +20,7 @@ from schemas import catalogue, exchange_of, journaled, key_of
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = "python -m deploy.generate"
 REFUSED = "request.refused.v1.reply"
-SERVICES = ("bus.gate", "bus.clock", "timer")  # those who say something and are no handler
+SERVICES = ("bus.gate", "bus.clock", "bus.broker_events", "timer")  # those who say something and are no handler
 WIDTH = 120
 
 Words = Mapping[str, Mapping[str, Any]]

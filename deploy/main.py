@@ -26,7 +26,8 @@ from deploy.verbs.common import (
 
 VERBS = (
     "submit", "status", "wait", "output", "logs", "kill", "subscribe", "publish_event",
-    "login", "whoami", "users", "pilots", "drain", "pilot", "proxy", "parking", "graph", "up", "down", "ps", "run",
+    "login", "whoami", "users", "proxy", "ban", "unban", "security", "who_ran",
+    "pilots", "drain", "pilot", "parking", "graph", "up", "down", "ps", "run",
 )  # fmt: skip
 
 

@@ -14,12 +14,15 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Mount
 
+from bus.administration import Administration, NoAdministration
 from bus.apply import Words
+from bus.errors import Invalid, Later
 from bus.http import serve
 from bus.login import login
 from bus.postgres import connect
 from bus.runner import Runner
 from bus.settings import Settings
+from deploy import check
 from deploy.door import Asker, Door, refuse
 from deploy.house import found_handlers, words_of
 from deploy.migrate import migrate
@@ -79,10 +82,18 @@ def issuer_of(settings: Settings) -> Issuer | None:
     return Issuer(settings.issuer_dir, settings.door_url, login(settings.amqp_url).vhost)
 
 
-def hands_of(issuer: Issuer | None, store: Any) -> dict[str, Any]:
+def hands_of(settings: Settings, issuer: Issuer | None, store: Any) -> dict[str, Any]:
     """What the handlers that touch more than rows are given, by name."""
     minting = ("pilot.enrol", "token.renew", "token.job", "token.login")
-    return {GRANT: store, **dict.fromkeys(minting, issuer)}
+    return {GRANT: store, "security.cut": administration_of(settings, issuer), **dict.fromkeys(minting, issuer)}
+
+
+def administration_of(settings: Settings, issuer: Issuer | None) -> Administration | NoAdministration:
+    """How connections are closed and logins refused."""
+    if not settings.management_url or issuer is None:
+        log.warning("administration.off", reason="PILOTBUS_MANAGEMENT_URL is not set: a ban closes no connection")
+        return NoAdministration()
+    return Administration(settings.management_url, settings.ca_file, lambda: issuer.management().text)
 
 
 def proxy_hands(settings: Settings) -> dict[str, Hands]:
@@ -107,13 +118,28 @@ def run(settings: Settings, told: Callable[[], None] = lambda: None) -> int:
     chosen = [name.strip() for name in settings.handlers.split(",") if name.strip()]
     store = sandbox_store(settings) if not chosen or {"file", GRANT} & set(chosen) else None
     issuer = issuer_of(settings)
+    judge_broker(settings, issuer)
     with https(settings, words, issuer, store):
-        hands = {**hands_of(issuer, store), **proxy_hands(settings)}
+        hands = {**hands_of(settings, issuer, store), **proxy_hands(settings)}
         runner = Runner(settings, everything, words, hands, chosen).start()
         told()
         stopping.wait()
         runner.stop()
     return 0
+
+
+def judge_broker(settings: Settings, issuer: Issuer | None) -> None:
+    """The broker denies by default, as far as outsiders go. Raises Invalid when it does not, or can not be asked."""
+    administration = administration_of(settings, issuer)
+    who = login(settings.amqp_url)
+    try:
+        if isinstance(administration, NoAdministration):
+            raise Invalid("what the broker lets outsiders do can not be looked at: PILOTBUS_MANAGEMENT_URL is not set")
+        check.judge(administration, who.vhost, who.account, settings.operator_accounts)
+    except (Invalid, Later) as problem:
+        if settings.development != "yes":
+            raise Invalid(str(problem)) from problem
+        log.warning("broker.unsafe", reason=str(problem))
 
 
 def _stop(stopping: threading.Event) -> None:

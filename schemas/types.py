@@ -820,11 +820,85 @@ class SandboxGrantV1Reply(TypedDict):
     expires_at: str
 
 
+class SecurityBanV1(TypedDict):
+    """Shut somebody out"""
+
+    kind: Literal["user", "pilot", "site"]
+    name: str
+    reason: str
+    minutes: NotRequired[int]
+    kill_jobs: NotRequired[bool]
+
+
+class SecurityBanV1Reply(TypedDict):
+    """Shut out"""
+
+    kind: Literal["user", "pilot", "site"]
+    name: str
+    killed: int
+    until: NotRequired[str]
+
+
+class SecurityBanLiftedV1(TypedDict):
+    """Somebody is let in again"""
+
+    kind: Literal["user", "pilot", "site"]
+    name: str
+
+
+class SecurityBannedV1(TypedDict):
+    """Somebody is shut out"""
+
+    kind: Literal["user", "pilot", "site"]
+    name: str
+    reason: str
+    banned_by: str
+    until: NotRequired[str]
+
+
+class SecurityBlockEndedV1(TypedDict):
+    """The last token of a revoked pilot has ended"""
+
+    pilot_id: str
+
+
 class SecurityFloodedV1(TypedDict):
     """An account sends more than anybody should"""
 
     account: str
     dropped: int
+
+
+class SecurityLoginFailedV1(TypedDict):
+    """The broker let somebody not in"""
+
+    account: str
+    peer: str
+    mechanism: str
+    count: int
+
+
+class SecurityQueryV1(TypedDict):
+    """Ask what was refused, banned, revoked"""
+
+    since: NotRequired[str]
+    account: NotRequired[str]
+    limit: NotRequired[int]
+
+
+class SecurityQueryV1ReplyEvents(TypedDict):
+    """One event."""
+
+    type: str
+    at: str
+    told: dict[str, Any]
+
+
+class SecurityQueryV1Reply(TypedDict):
+    """What was refused, banned, revoked"""
+
+    events: list[SecurityQueryV1ReplyEvents]
+    more: bool
 
 
 class SecurityRefusedV1(TypedDict):
@@ -843,6 +917,47 @@ class SecuritySecretReusedV1(TypedDict):
     pilot_id: str
     site: str
     peer: str
+
+
+class SecurityUnbanV1(TypedDict):
+    """Let somebody in again"""
+
+    kind: Literal["user", "pilot", "site"]
+    name: str
+
+
+class SecurityUnbanV1Reply(TypedDict):
+    """Let in again"""
+
+    kind: Literal["user", "pilot", "site"]
+    name: str
+
+
+class SecurityWhoRanV1(TypedDict):
+    """Ask whose jobs ran on a node"""
+
+    host: str
+    at: str
+
+
+class SecurityWhoRanV1ReplyJobs(TypedDict):
+    """One attempt."""
+
+    job_id: int
+    attempt: int
+    owner: str
+    vo: str
+    site: str
+    pilot_id: str
+    began: str
+    ended: NotRequired[str]
+    state: NotRequired[str]
+
+
+class SecurityWhoRanV1Reply(TypedDict):
+    """Whose jobs ran on a node"""
+
+    jobs: list[SecurityWhoRanV1ReplyJobs]
 
 
 class SiteDescribedV1(TypedDict):

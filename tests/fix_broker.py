@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -70,9 +71,9 @@ def _in(url: str, vhost: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{quote(vhost, safe='')}"))
 
 
-@pytest.fixture
-def vhost() -> Iterator[Vhost]:
-    """A fresh virtual host with every exchange and queue of the house."""
+@contextlib.contextmanager
+def fresh_vhost() -> Iterator[Vhost]:
+    """A virtual host with every exchange and queue of the house, while the block lasts."""
     missing = [name for name in ("PILOTBUS_AMQP_URL", "PILOTBUS_MANAGEMENT_URL") if name not in os.environ]
     if missing:
         pytest.fail(f"{missing[0]} is not set; run the tests with `make test`")
@@ -95,5 +96,14 @@ def vhost() -> Iterator[Vhost]:
     words = Words()
     with Transport(made.service_url, made.ca_file).closing() as transport:
         transport.declare(topology(handlers(known=words.known), words.known))
-    yield made
-    made.call("DELETE", f"vhosts/{name}")
+    try:
+        yield made
+    finally:
+        made.call("DELETE", f"vhosts/{name}")
+
+
+@pytest.fixture
+def vhost() -> Iterator[Vhost]:
+    """A fresh virtual host with every exchange and queue of the house."""
+    with fresh_vhost() as made:
+        yield made

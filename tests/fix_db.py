@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -40,14 +41,23 @@ def template(dsn: str) -> Iterator[str]:
         admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-@pytest.fixture
-def test_dsn(dsn: str, template: str) -> Iterator[str]:
-    """The address of a fresh database."""
+@contextlib.contextmanager
+def fresh_database(dsn: str, template: str) -> Iterator[str]:
+    """The address of a copy of the template, while the block lasts."""
     name = f"test_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(dsn, autocommit=True) as admin:
         admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        yield make_conninfo(dsn, dbname=name)
-        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        try:
+            yield make_conninfo(dsn, dbname=name)
+        finally:
+            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def test_dsn(dsn: str, template: str) -> Iterator[str]:
+    """The address of a fresh database."""
+    with fresh_database(dsn, template) as address:
+        yield address
 
 
 @pytest.fixture

@@ -14,9 +14,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from bus.administration import NoAdministration
 from bus.apply import Words, answer, apply
 from bus.discover import Handler, handlers
 from bus.event import Event
+from bus.login import account_of
 from bus.postgres import Direct
 from bus.runner import Runner
 from bus.settings import Settings
@@ -146,13 +148,28 @@ def hands(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
         "file.grant": OneFile(),
         **{f"proxy.{verb}": kept for verb in ("delegate", "deposit", "fetch")},
         **dict.fromkeys(minting, issuer),
+        "security.cut": NoAdministration(),
     }
+
+
+def settings_for(vhost: Vhost, dsn: str) -> Settings:
+    """Settings of a house on this virtual host and database."""
+    return Settings(
+        amqp_url=vhost.service_url,
+        dsn=dsn,
+        ca_file=vhost.ca_file,
+        operators=f"ada,root,{account_of(vhost.client_url)}",
+        events_vhost="pilotbus",
+        management_url=vhost.management_url,
+        issuer_dir=os.environ["PILOTBUS_ISSUER_DIR"],
+        door_url=os.environ["PILOTBUS_DOOR_URL"],
+    )
 
 
 @pytest.fixture
 def house_settings(vhost: Vhost, test_dsn: str) -> Settings:
     """Settings of a house on the test's own virtual host and database."""
-    return Settings(amqp_url=vhost.service_url, dsn=test_dsn, ca_file=vhost.ca_file, operators="ada,root")
+    return settings_for(vhost, test_dsn)
 
 
 @pytest.fixture

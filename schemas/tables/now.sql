@@ -619,6 +619,18 @@ CREATE INDEX events_event_id ON ONLY bus.events USING btree (event_id);
 
 CREATE INDEX events_default_event_id_idx ON bus.events_default USING btree (event_id);
 
+CREATE INDEX events_matched ON ONLY bus.events USING btree ((((body -> 'data'::text) ->> 'pilot_id'::text))) WHERE (type = 'job.matched.v1'::text);
+
+CREATE INDEX events_default_expr_idx ON bus.events_default USING btree ((((body -> 'data'::text) ->> 'pilot_id'::text))) WHERE (type = 'job.matched.v1'::text);
+
+CREATE INDEX events_hosts ON ONLY bus.events USING btree (((((body -> 'data'::text) -> 'details'::text) ->> 'host'::text))) WHERE (type = 'pilot.reported.v1'::text);
+
+CREATE INDEX events_default_expr_idx1 ON bus.events_default USING btree (((((body -> 'data'::text) -> 'details'::text) ->> 'host'::text))) WHERE (type = 'pilot.reported.v1'::text);
+
+CREATE INDEX events_security ON ONLY bus.events USING btree (recorded_at) WHERE ((type ~~ 'security.%'::text) OR (type = 'pilot.revoked.v1'::text));
+
+CREATE INDEX events_default_recorded_at_idx ON bus.events_default USING btree (recorded_at) WHERE ((type ~~ 'security.%'::text) OR (type = 'pilot.revoked.v1'::text));
+
 CREATE INDEX events_subject ON ONLY bus.events USING btree (subject, type);
 
 CREATE INDEX events_default_subject_type_idx ON bus.events_default USING btree (subject, type);
@@ -647,7 +659,13 @@ CREATE INDEX enrolments_site ON trust.enrolments USING btree (site);
 
 ALTER INDEX bus.events_event_id ATTACH PARTITION bus.events_default_event_id_idx;
 
+ALTER INDEX bus.events_matched ATTACH PARTITION bus.events_default_expr_idx;
+
+ALTER INDEX bus.events_hosts ATTACH PARTITION bus.events_default_expr_idx1;
+
 ALTER INDEX bus.events_pkey ATTACH PARTITION bus.events_default_pkey;
+
+ALTER INDEX bus.events_security ATTACH PARTITION bus.events_default_recorded_at_idx;
 
 ALTER INDEX bus.events_subject ATTACH PARTITION bus.events_default_subject_type_idx;
 

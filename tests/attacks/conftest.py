@@ -1,92 +1,95 @@
-"""What attacks are tried on: the pilot's own fixtures, and a pilot that is nobody in particular."""
+"""One house at work for all attacks of a file: each must leave it as it was, so none disturbs the next."""
 
 from __future__ import annotations
 
-import json
 import os
-import random
-import shutil
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
-from tests.pilot.conftest import pilot_zip, services, store
-from tests.pilot.counterpart import Services, Store
-from tests.pilot.jobs import Jobs, tar
-from tests.pilot.test_life import last, text_of
+from bus.administration import Administration
+from bus.apply import Words
+from bus.runner import Runner
+from deploy.house import found_handlers
+from tests.attacks.thief import Field, Thief
+from tests.attacks.victim import pilot_zip, services, store, victim
+from tests.fix_broker import fresh_vhost
+from tests.fix_db import fresh_database
+from tests.fix_house import settings_for
 
-__all__ = ["pilot_zip", "services", "store"]
+__all__ = ["pilot_zip", "services", "store", "victim"]
 
-PYTHON = "/usr/bin/python3"
-LEVELS = ("bubblewrap", "userns", "none")
-APART = ("bubblewrap", "userns")
+PEOPLE = """
+INSERT INTO site.sites VALUES ('CLOUD.CNIC.cn', '', 'active', NULL, NULL, NULL, '{}', '2026-01-01T00:00:00Z'),
+                              ('GRID.JINR.ru', '', 'active', NULL, NULL, NULL, '{}', '2026-01-01T00:00:00Z');
+INSERT INTO registry.vos VALUES ('bes', '', now()), ('lhcb', '', now());
+INSERT INTO registry.groups VALUES ('bes_user', 'bes', '{NormalUser}', 1, now()), ('lhcb_user', 'lhcb', '{NormalUser}', 1, now()),
+                                   ('lhcb_admin', 'lhcb', '{JobAdministrator}', 1, now());
+INSERT INTO registry.users VALUES ('ann', '{}', '', now()), ('ben', '{}', '', now());
+INSERT INTO registry.members VALUES ('ann', 1, 'bes_user'), ('ben', 1, 'lhcb_user');
+INSERT INTO job.submissions VALUES ('7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01', 'ann', '', 1, 4, now());
+INSERT INTO job.jobs (job_id, submission, owner, owner_group, vo, job_name, job_group, state, minor_status, attempt, priority,
+                      description, pilot_id, site, output_digest, submitted_at, changed_at)
+SELECT n, '7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01', CASE n WHEN 2 THEN 'ben' ELSE 'ann' END,
+       CASE n WHEN 2 THEN 'lhcb_user' ELSE 'bes_user' END, CASE n WHEN 2 THEN 'lhcb' ELSE 'bes' END, 'n', 'g',
+       CASE n WHEN 3 THEN 'Done' ELSE 'Running' END, 'Application', 2, 1,
+       '{"Executable": "/bin/true", "InputSandbox": ["SB:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"]}',
+       CASE n WHEN 2 THEN 'p2' ELSE 'p1' END, 'CLOUD.CNIC.cn',
+       '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08', now(), now()
+FROM generate_series(1, 4) n;
+UPDATE job.counter SET last_job_id = 4;
+"""
+ONLY_TOLD = ("job.refused.v1", "job.reported.v1")
 
 
-class Victim:
-    """A pilot of an unprivileged user that nobody else on this machine is, and what its payloads say."""
+@pytest.fixture(scope="module")
+def field(dsn: str, template: str, words: Words, hands: dict[str, Any]) -> Iterator[Field]:
+    """Jobs 1 and 4 (ann's, attempt 2, run on p1), 2 (ben's, another community's, runs on p2) and 3 (ann's, Done)."""
+    with fresh_vhost() as vhost, fresh_database(dsn, template) as address:
+        settings = settings_for(vhost, address)
+        broker = Administration(vhost.management_url, vhost.ca_file, lambda: vhost.issuer.management().text)
+        own = hands | {"security.cut": broker} | dict.fromkeys(("pilot.enrol", "token.renew", "token.job"), vhost.issuer)
+        runner = Runner(settings, found_handlers(settings, words), words, own).start()
+        try:
+            with psycopg.connect(address, autocommit=True) as db:
+                db.execute(PEOPLE)
+                yield Field(vhost, db, os.environ["PILOTBUS_STOMP_URL"])
+        finally:
+            runner.stop()
 
-    def __init__(self, vhost: Any, zipped: Path, services: Services, store: Store, folder: Path) -> None:
-        self.jobs, self.services, self.store = Jobs(services, store), services, store
-        self.user = random.randrange(61_000, 65_000) if os.getuid() == 0 else os.getuid()
-        self.folder, self.workdir = folder, folder / "pilots"
-        self.secret = vhost.pilot_url.split(":")[2].split("@")[0]
-        self._url = vhost.pilot_url
-        self._pilots: list[subprocess.Popen[str]] = []
-        self._zip, self._ca = folder / "pilot.pyz", folder / "ca.pem"
-        shutil.copy(zipped, self._zip)
-        shutil.copy(vhost.ca_file, self._ca)
-        self.workdir.mkdir()
-        for path in (folder, self.workdir, self._zip, self._ca):
-            path.chmod(0o755)
-            os.chown(path, self.user, -1)
 
-    def start(self, level: str, *flags: str, **told: Any) -> subprocess.Popen[str]:
-        """A pilot that isolates its payloads so, or the test is skipped where the machine can not; told is its file."""
-        config = self.folder / "pilot.json"
-        config.write_text(json.dumps(told))
-        config.chmod(0o600)
-        os.chown(config, self.user, -1)
-        rights = ["setpriv", "--reuid", str(self.user), "--regid", str(self.user), "--clear-groups"] if os.getuid() == 0 else []
-        python = PYTHON if Path(PYTHON).exists() else sys.executable
-        words = ["--isolation", level, "--config", str(config), "--site", "LCG.Test.org", "--workdir", str(self.workdir)]
-        environment = {"PATH": "/usr/bin:/bin", "PILOTBUS_PILOT_AMQP_URL": self._url, "PILOTBUS_CA_FILE": str(self._ca)}
-        command = [*rights, python, "-B", str(self._zip), *words, *flags]
-        pilot = subprocess.Popen(command, env=environment, cwd=self.folder, stderr=subprocess.DEVNULL, text=True)
-        self._pilots.append(pilot)
-
-        def told_of() -> Any:
-            phases = ("described", "leaving")
-            return [data for data in self.services.of("pilot.reported.v1") if data["phase"] in phases] or pilot.poll()
-
-        if self.services.until(told_of)[0]["phase"] == "leaving":
-            pytest.skip(f"{self.services.of('pilot.reported.v1')[-1]['details']['reason']}")
-        return pilot
-
-    def attempt(self, program: str, *arguments: Any, **description: Any) -> list[str]:
-        """What a payload of this program printed, its error output at the end; whether it was Done is in `report`."""
-        given = self.store.keep(tar(attempt_py=program))
-        words = " ".join(map(str, ("attempt.py", *arguments)))
-        job = self.jobs.add(PYTHON, words, input=given, **description)
-        self.report = last(self.services, job)
-        return text_of(self.services, job, "std.out") + text_of(self.services, job, "std.err")
-
-    def close(self) -> None:
-        """No pilot lives."""
-        for pilot in self._pilots:
-            pilot.kill()
-            pilot.wait()
+@pytest.fixture(params=["amqp", "stomp"])
+def protocol(request: pytest.FixtureRequest) -> str:
+    """How the thief speaks."""
+    return str(request.param)
 
 
 @pytest.fixture
-def victim(vhost: Any, pilot_zip: Path, services: Services, store: Store) -> Iterator[Victim]:
-    """A pilot to attack; in a folder of its own, because pytest's are closed to other users."""
-    folder = Path(tempfile.mkdtemp(prefix="pilotbus-attack-"))
-    made = Victim(vhost, pilot_zip, services, store, folder)
+def thief(field: Field, protocol: str) -> Iterator[Thief]:
+    """A connection with the stolen identity of pilot p1."""
+    made = field.thief(protocol)
     yield made
     made.close()
-    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def unharmed(field: Field) -> Callable[..., None]:
+    """Call it when the attack is over: the house has judged what came, nothing has changed, and the alarm was heard if due."""
+    rows, trusted, alarms = field.rows(), field.trusted(), field.alarms()
+
+    def judge(*, alarm: bool = False) -> None:
+        end_s = time.monotonic() + 15
+        while alarm and field.alarms() == alarms:
+            assert time.monotonic() < end_s, "no alarm was heard"
+            time.sleep(0.02)  # the event store is what is looked at
+        for queue in ("gate", "log.store", "match.request", "job.report"):
+            while field.vhost.depth(queue):
+                assert time.monotonic() < end_s, f"{queue} has not judged what came"
+                time.sleep(0.02)
+        assert field.rows() == rows
+        assert [event for event in field.trusted()[len(trusted) :] if event[0] not in ONLY_TOLD] == []
+
+    return judge

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.attacks.conftest import APART, LEVELS, Victim
 from tests.attacks.rows import attack
+from tests.attacks.victim import APART, LEVELS, Victim
 from tests.pilot.test_life import last, text_of
 
 every_level = pytest.mark.parametrize("level", LEVELS)

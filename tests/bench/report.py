@@ -26,5 +26,10 @@ def tell(name: str, figures: Mapping[str, float], goals: Mapping[str, str], besi
     for key, value in beside.items():
         table.add_row(f"[dim]{key}[/dim]", f"[dim]{value:,.1f}[/dim]", "[dim]for comparison[/dim]")
     Console().print(table)
+    keep(name, figures)
+
+
+def keep(name: str, figures: Mapping[str, float]) -> None:
+    """The figures are in .run/bench/NAME.json."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / f"{name}.json").write_text(json.dumps({"figures": dict(figures)}, indent=2) + "\n", encoding="utf-8")

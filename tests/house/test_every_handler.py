@@ -17,7 +17,7 @@ from tests.schemas.draw import body
 
 WORDS = Words()
 FOUND = list(handlers(known=WORDS.known))
-ROOMS = ("bus", "file", "job", "log", "match", "pilot", "proxy", "registry", "site", "trust")
+ROOMS = ("bus", "file", "job", "log", "match", "pilot", "proxy", "registry", "security", "site", "trust")
 MOVING = {"bus.inbox", "bus.events", "bus.unsent", "bus.events_default", "registry.edition"}
 JOBS_AND_SITES = """
 INSERT INTO site.sites VALUES ('CLOUD.CNIC.cn', '', 'active', NULL, NULL, NULL, '{}', '2026-01-01T00:00:00Z');

@@ -1,0 +1,1 @@
+"""Who is shut out, who was refused, and who ran where."""

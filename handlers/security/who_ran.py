@@ -1,0 +1,16 @@
+"""Say whose jobs ran on a node at a moment, from the event store: what a site asks when the node has misbehaved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bus import Db, Event, fitting
+
+CONSUMES = ("security.who_ran.v1",)
+EMITS = ()
+
+
+def handle(event: Event, db: Db) -> Iterable[Event]:
+    rows = db.all("ran", host=event.data["host"], at=event.data["at"])
+    jobs = [{name: value for name, value in row.items() if value is not None} for row in rows]
+    return [event.reply({"jobs": fitting(jobs)})]
