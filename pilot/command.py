@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from pilot.config import Config
+from pilot.isolation import Isolation
 from pilot.orders import Orders
 from pilot.wire.envelope import now
 from pilot.wire.lines import Stream
@@ -54,6 +55,7 @@ class Pilot:
         self.home = home
         self.orders = Orders()
         self.resource: dict[str, Any] = {}
+        self.isolation = Isolation()
         self.began = time.monotonic()
         self._number = 0
         self._left = False

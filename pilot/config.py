@@ -8,7 +8,7 @@ import os
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from pilot.wire.login import Login, login
 from schemas.rules.identity import pilot_of
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+ISOLATION = ("auto", "bubblewrap", "userns", "none")
 _SITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -51,6 +52,10 @@ class Config:
     sandbox_limit_mb: int = 10
     unpacked_limit_mb: int = 512
     keep_token: bool = False
+    isolation: str = "auto"
+    config_file: str = ""
+    disk_limit_mb: int = 0
+    process_limit: int = 2048
     least: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -62,9 +67,11 @@ _FILE_ONLY = {
     "wall_factor": (int, float),
     "sandbox_limit_mb": int,
     "unpacked_limit_mb": int,
+    "disk_limit_mb": int,
+    "process_limit": int,
 }
 _KINDS: dict[str, Any] = {
-    **dict.fromkeys(("url", "ca", "door", "secret_file", "site", "ce", "plan", "workdir", "vo", "name"), str),
+    **dict.fromkeys(("url", "ca", "door", "secret_file", "site", "ce", "plan", "workdir", "vo", "name", "isolation"), str),
     **dict.fromkeys(("processors", "cpu_time", "max_ram", "idle_limit", "max_jobs"), int),
     **dict.fromkeys(("tag", "required_tag"), list),
     "keep_token": bool,
@@ -98,6 +105,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--vo", help="serve this community only")
     flags.add_argument("--idle-limit", type=int, metavar="SECONDS", help="leave after so long without a job (default: 600)")
     flags.add_argument("--max-jobs", type=int, metavar="N", help="leave after so many jobs (default: no limit)")
+    flags.add_argument("--isolation", metavar="|".join(ISOLATION), help="how a payload is kept apart (default: auto)")
     flags.add_argument(
         "--keep-token",
         action="store_true",
@@ -117,7 +125,8 @@ def configure(arguments: Sequence[str], environment: Mapping[str, str]) -> Confi
             "the URL on the command line holds a password, which every user of this node can read; "
             "set PILOTBUS_PILOT_AMQP_URL or PILOTBUS_PILOT_PASSWORD instead"
         )
-    said = _file(flags.pop("config", ""))
+    config_file = flags.pop("config", "")
+    said = _file(config_file)
     for key, variable in (
         ("url", "PILOTBUS_PILOT_AMQP_URL"),
         ("password", "PILOTBUS_PILOT_PASSWORD"),
@@ -130,7 +139,7 @@ def configure(arguments: Sequence[str], environment: Mapping[str, str]) -> Confi
     said.update(flags)
     if said.get("secret_file"):
         said["secret"] = _secret(Path(said["secret_file"]))
-    return _config(said)
+    return replace(_config(said), config_file=config_file)
 
 
 def _secret(path: Path) -> str:
@@ -176,7 +185,10 @@ def _config(said: Mapping[str, Any]) -> Config:
     site = str(said.get("site") or "Unknown")
     if not _SITE.fullmatch(site):
         raise WrongConfig(f"the site {site!r} is no site's name, such as LCG.CERN.ch")
-    for key in ("processors", "cpu_time", "max_ram", "idle_limit", "max_jobs"):
+    isolation = str(said.get("isolation", "auto"))
+    if isolation not in ISOLATION:
+        raise WrongConfig(f"isolation is {isolation!r}, which is none of {', '.join(ISOLATION)}")
+    for key in ("processors", "cpu_time", "max_ram", "idle_limit", "max_jobs", "disk_limit_mb", "process_limit"):
         if said.get(key, 0) < 0:
             raise WrongConfig(f"{key} is {said[key]}, which is less than nothing")
     ca_file = str(said.get("ca", ""))
@@ -213,6 +225,9 @@ def _config(said: Mapping[str, Any]) -> Config:
         wall_factor=float(said.get("wall_factor", 3.0)),
         sandbox_limit_mb=int(said.get("sandbox_limit_mb", 10)),
         unpacked_limit_mb=int(said.get("unpacked_limit_mb", 512)),
+        isolation=isolation,
+        disk_limit_mb=int(said.get("disk_limit_mb", 0)),
+        process_limit=int(said.get("process_limit", 2048)),
         keep_token=bool(said.get("keep_token", False)),
         least=dict(said.get("least", {})),
     )

@@ -154,4 +154,6 @@ def _replace(path: Path, text: str) -> None:
     # exclusive, because the payload may have put a link in this place
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         file.write(text)
+        home = os.stat(path.parent)
+        os.fchown(file.fileno(), home.st_uid, home.st_gid)  # the payload's user, where that is another than the pilot's
     new.replace(path)

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -84,6 +84,10 @@ def judge(outcome: Outcome, description: dict[str, Any]) -> Result:
         return Result("Failed", "Job has reached the CPU limit of the queue", sentence)
     if outcome.stopped == "wall":
         return Result("Failed", "Job has exceeded maximum wall clock time", f"ran for {outcome.wall_s:.0f} s")
+    if outcome.stopped == "disk":
+        return Result(
+            "Failed", "Job has insufficient disk space to continue", "its files have filled what it may have of the disk"
+        )
     if outcome.signal is not None:
         name = signal.Signals(outcome.signal).name if outcome.signal in set(signal.Signals) else "unknown"
         return Result("Failed", "Application Finished With Errors", f"ended by signal {outcome.signal} ({name})")
@@ -174,7 +178,13 @@ def _outputs(job: Job, workdir: Path) -> tuple[Path, Path]:
         name = _at_start(job.description.get(attribute) or default, job.description, job.job_id)
         inner = PurePosixPath(name)
         path = workdir / inner
-        if inner.is_absolute() or ".." in inner.parts or workdir.resolve() not in path.resolve().parents or path.is_dir():
+        if (
+            inner.is_absolute()
+            or ".." in inner.parts
+            or workdir.resolve() not in path.resolve().parents
+            or path.is_dir()
+            or path.is_symlink()
+        ):
             raise Over("Failed", "Job Initialization", f"{attribute} {name!r} is no file inside the work directory")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -193,14 +203,15 @@ def _run_payload(pilot: Pilot, job: Job, workdir: Path, more: dict[str, str]) ->
     outputs = _outputs(job, workdir)
     command = command_of(job.description, job.job_id, workdir, environment["PATH"])
     _stop_if_unwanted(pilot, job)
+    limits = limits_of(job.description, pilot.config.wall_factor, pilot.seconds_left())
+    limits = replace(limits, disk_bytes=pilot.config.disk_limit_mb << 20, processes=pilot.config.process_limit)
+    payload = Payload(command, workdir.parent, environment, outputs, line, limits, pilot.isolation)
+    report(pilot, job, "Running", "Application")
+    pilot.phase("payload_started", job=job, **pilot.isolation.details)
     try:
-        payload = Payload(command, workdir, environment, outputs, line)
+        outcome = payload.wait(pilot.orders.wait, pilot.orders.changed, lambda: pilot.unwanted(job))
     except CanNotStart as problem:
         raise Over("Failed", "Application not found", str(problem)) from problem
-    report(pilot, job, "Running", "Application")
-    pilot.phase("payload_started", job=job)
-    limits = limits_of(job.description, pilot.config.wall_factor, pilot.seconds_left())
-    outcome = payload.wait(limits, pilot.orders.wait, pilot.orders.changed, lambda: pilot.unwanted(job))
     pilot.phase("payload_ended", job=job, seconds=outcome.wall_s, cpu_seconds=round(outcome.cpu_s, 2), **_ends(outcome))
     return outcome
 

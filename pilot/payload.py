@@ -1,29 +1,29 @@
-"""One running payload: its own session, its output live, and an end that reaches every process of it."""
+"""One running payload: its output live, its limits watched, and an end that reaches every process of it."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
+import resource
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Callable
 
+from pilot.isolation import Isolation
+from pilot.keeper import GENTLY, start, tell
+from pilot.processes import cpu_seconds, family
 from pilot.wire.lines import LONGEST_TEXT
 
 GRACE_S = 5.0
-_PR_SET_PDEATHSIG = 1
-_TICKS = os.sysconf("SC_CLK_TCK")
-_LIBC = ctypes.CDLL(None)
-_COOKIE = "PILOTBUS_PAYLOAD"
-# lives beside the payload; its standard input ends when the pilot does, however the pilot died
-_KEEPER = "import os,sys\nsys.stdin.read()\ntry: os.killpg(int(sys.argv[1]), 9)\nexcept OSError: pass\n"
+_ENDED_S = 30.0
+_LEAST_FREE = 64 << 20  # of the disk, so that what is of record can still be written
+_APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+_NOT_STARTED = ("pilotbus: can not be started: ", "bwrap: execvp ", "bwrap: ")
 
 
 class CanNotStart(Exception):
@@ -32,15 +32,17 @@ class CanNotStart(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a payload may use."""
+    """What a payload may use; 0 is no limit."""
 
     cpu_s: float
     wall_s: float
+    disk_bytes: int = 0
+    processes: int = 0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a payload ended: by itself when stopped is empty, else because of kill, leave, cpu or wall."""
+    """How a payload ended: by itself when stopped is empty, else because of kill, leave, cpu, wall or disk."""
 
     exit_code: int | None
     signal: int | None
@@ -49,171 +51,151 @@ class Outcome:
     stopped: str = ""
 
 
-def _die_with_the_pilot() -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 class Payload:
     """A payload from its start to its end; after wait() none of its processes lives."""
 
     def __init__(
         self,
         command: Sequence[str],
-        workdir: Path,
+        home: Path,
         environment: Mapping[str, str],
         outputs: tuple[Path, Path],
         line: Callable[[str, str], None],
+        limits: Limits,
+        isolation: Isolation | None = None,
     ) -> None:
-        """The payload runs. Call it from the main thread: the kernel's promise that it dies with us is per thread."""
+        """The payload runs in home/work, with home/tmp, kept apart as the isolation says."""
         self.began = time.monotonic()
-        self._cookie = f"{_COOKIE}={os.getpid()}.{self.began}"
-        name, value = self._cookie.split("=", 1)
-        try:
-            self._process = subprocess.Popen(
-                list(command),
-                cwd=workdir,
-                env={**environment, name: value},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-                preexec_fn=_die_with_the_pilot,  # noqa: PLW1509 - one foreign call, no lock taken
-            )
-        except OSError as problem:
-            raise CanNotStart(f"executable {command[0]} can not be started: {problem.strerror}") from problem
-        self._keeper = _keeper(self._process.pid)
+        self._used_before = _used()
+        self._name, self._home, self._limits = command[0], home, limits
+        self._disk = _Disk(home, limits.disk_bytes)
+        order = (isolation or Isolation()).order(command, home, environment)
+        self._wrapped = order.wrapped
+        # opened before it starts: later, the payload could have put a link in their place
+        files = [os.fdopen(os.open(path, _APPENDING, 0o644), "ab") for path in outputs]
+        self._keeper = start(replace(order, most_processes=limits.processes, largest_file=limits.disk_bytes))
+        self._last: dict[str, str] = {}
         self._readers = [
-            threading.Thread(target=_copy, args=(pipe, path, stream, line), name=stream, daemon=True)
-            for pipe, path, stream in zip((self._process.stdout, self._process.stderr), outputs, ("std.out", "std.err"))
+            threading.Thread(target=self._copy, args=(pipe, file, stream, line), name=stream, daemon=True)
+            for pipe, file, stream in zip((self._keeper.stdout, self._keeper.stderr), files, ("std.out", "std.err"))
         ]
         for reader in self._readers:
             reader.start()
 
-    def wait(
-        self, limits: Limits, pause: Callable[[float], None], wake: Callable[[], None], wanted: Callable[[], str]
-    ) -> Outcome:
-        """How it ended: by itself, at a limit, or because wanted() gave a reason to stop it."""
+    def wait(self, pause: Callable[[float], None], wake: Callable[[], None], wanted: Callable[[], str]) -> Outcome:
+        """How it ended: by itself, at a limit, or because wanted() gave a reason to stop it. Raises CanNotStart."""
         threading.Thread(target=self._tell_of_its_end, args=(wake,), name="payload", daemon=True).start()
-        look_s = min(5.0, max(0.2, min(limits.cpu_s, limits.wall_s) / 20))
+        look_s = min(5.0, max(0.2, min(self._limits.cpu_s, self._limits.wall_s) / 20), 1.0 if self._limits.disk_bytes else 5.0)
         cpu_s, stopped = 0.0, ""
-        while self._process.poll() is None and not stopped:
+        while self._keeper.poll() is None and not stopped:
             pause(look_s)
-            cpu_s = max(cpu_s, cpu_seconds(self._process.pid))
-            stopped = wanted() or self._over(limits, cpu_s)
-        if stopped and self._process.poll() is None:
-            self._end(GRACE_S)
+            cpu_s = max(cpu_s, cpu_seconds(self._keeper.pid))
+            stopped = wanted() or self._over(cpu_s)
+        if stopped and self._keeper.poll() is None:
+            tell(self._keeper, GENTLY)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._keeper.wait(GRACE_S)
         else:
             stopped = ""
         wall_s = time.monotonic() - self.began
-        self._end(0)
-        for reader in self._readers:
-            reader.join(GRACE_S)
-        code = self._process.returncode
-        return Outcome(code if code >= 0 else None, -code if code < 0 else None, wall_s, cpu_s, stopped)
+        self._end()
+        exit_code, number = self._how()
+        cpu_s = max(cpu_s, _used() - self._used_before)  # to the end, and its keeper's own few hundredths
+        return Outcome(exit_code, number, wall_s, cpu_s, stopped)
 
     def _tell_of_its_end(self, wake: Callable[[], None]) -> None:
-        self._process.wait()
+        self._keeper.wait()
         wake()
 
-    def _over(self, limits: Limits, cpu_s: float) -> str:
-        if cpu_s > limits.cpu_s:
+    def _over(self, cpu_s: float) -> str:
+        if cpu_s > self._limits.cpu_s:
             return "cpu"
-        return "wall" if time.monotonic() - self.began > limits.wall_s else ""
+        if self._disk.is_full():
+            return "disk"
+        return "wall" if time.monotonic() - self.began > self._limits.wall_s else ""
 
-    def _end(self, grace_s: float) -> None:
-        """No process of the payload lives: asked to end first, given some seconds, then ended."""
-        if grace_s:
-            self._signal(signal.SIGTERM)
-            until = time.monotonic() + grace_s
-            while time.monotonic() < until and members(self._process.pid, self._cookie):
-                time.sleep(0.05)
-        for _ in range(20):  # again, because a process may fork while we look
-            if not self._signal(signal.SIGKILL):
-                break
-            time.sleep(0.02)
-        self._process.wait()
-        if self._keeper is not None:
-            self._keeper.kill()
-            self._keeper.communicate()
-            self._keeper = None
-
-    def _signal(self, number: int) -> bool:
-        found = members(self._process.pid, self._cookie)
-        for process_id in found:
+    def _end(self) -> None:
+        """No process of the payload lives, nor its keeper."""
+        if self._keeper.stdin is not None:
             with contextlib.suppress(OSError):
-                os.kill(process_id, number)
-        return bool(found)
+                self._keeper.stdin.close()
+        try:
+            self._keeper.wait(_ENDED_S)
+        except subprocess.TimeoutExpired:
+            # what is not kept apart can stop its keeper; killed last, because it holds the others together
+            for process in (*family(self._keeper.pid), self._keeper.pid):
+                with contextlib.suppress(OSError):
+                    os.kill(process, signal.SIGKILL)
+            self._keeper.wait()
+        for reader in self._readers:
+            reader.join(GRACE_S)
+
+    def _how(self) -> tuple[int | None, int | None]:
+        """Its exit code, or else the signal that ended it. Raises CanNotStart."""
+        code = self._keeper.returncode
+        last = self._last.get("std.err", "")
+        reason = next((last[len(start_of) :] for start_of in _NOT_STARTED if last.startswith(start_of)), "")
+        if code in (1, 127) and reason:
+            raise CanNotStart(f"executable {self._name} can not be started: {reason.rpartition(': ')[2]}")
+        # a wrapper can only say 128 and the signal, as a shell does
+        if self._wrapped and code - 128 in set(signal.Signals):
+            code = 128 - code
+        return (code, None) if code >= 0 else (None, -code)
+
+    def _copy(self, pipe: IO[bytes], file: IO[bytes], stream: str, line: Callable[[str, str], None]) -> None:
+        """All that comes out of the pipe is in the file, and is said line by line while it comes."""
+
+        def say(text: bytes) -> None:
+            self._last[stream] = text.decode("utf-8", "replace").rstrip("\r")
+            line(stream, self._last[stream])
+
+        rest, room = b"", self._limits.disk_bytes
+        with pipe, file:
+            while piece := os.read(pipe.fileno(), 1 << 16):
+                room -= len(piece)
+                if room >= 0 or not self._limits.disk_bytes:
+                    with contextlib.suppress(OSError):  # a full disk must not block the payload
+                        file.write(piece)
+                        file.flush()
+                *whole, rest = (rest + piece).split(b"\n")
+                for text in whole:
+                    say(text)
+                if len(rest) > 4 * LONGEST_TEXT:
+                    say(rest)
+                    rest = b""
+        if rest:
+            say(rest)
 
 
-def _keeper(group: int) -> subprocess.Popen[bytes] | None:
-    """A process that ends the group when this pilot dies; without one only the payload's first process would die."""
-    if not sys.executable:
-        return None
-    with contextlib.suppress(OSError):
-        return subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _KEEPER, str(group)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={},
-            start_new_session=True,
-        )
-    return None
+def _used() -> float:
+    """The processor time of all that this process has waited for, and of all that those had."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
-def _copy(pipe: IO[bytes], path: Path, stream: str, line: Callable[[str, str], None]) -> None:
-    """All that comes out of the pipe is in the file, and is said line by line while it comes."""
-    rest = b""
-    with pipe, path.open("ab") as file:
-        while piece := os.read(pipe.fileno(), 1 << 16):
-            with contextlib.suppress(OSError):  # a full disk must not block the payload
-                file.write(piece)
-                file.flush()
-            *whole, rest = (rest + piece).split(b"\n")
-            for text in whole:
-                line(stream, text.decode("utf-8", "replace").rstrip("\r"))
-            if len(rest) > 4 * LONGEST_TEXT:
-                line(stream, rest.decode("utf-8", "replace"))
-                rest = b""
-    if rest:
-        line(stream, rest.decode("utf-8", "replace"))
+class _Disk:
+    """What a job has on disk, looked at no more often than the look is worth."""
+
+    def __init__(self, home: Path, limit_bytes: int) -> None:
+        self._home, self._limit = home, limit_bytes
+        self._again_at = 0.0
+
+    def is_full(self) -> bool:
+        """Whether the job has more than its limit, or the disk has next to nothing left."""
+        with contextlib.suppress(OSError):
+            free = os.statvfs(self._home)
+            if free.f_bavail * free.f_frsize < _LEAST_FREE:
+                return True
+        began = time.monotonic()
+        if not self._limit or began < self._again_at:
+            return False
+        found = sum(_size(os.path.join(folder, name)) for folder, _, names in os.walk(self._home) for name in names)
+        self._again_at = time.monotonic() + 20 * (time.monotonic() - began)
+        return found > self._limit
 
 
-def members(session: int, cookie: str) -> list[int]:
-    """The living processes of this session, and those that left it but still carry the cookie."""
-    found = []
-    wanted = cookie.encode()
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        fields = _stat(name)
-        if not fields or fields[0] in ("Z", "X") or int(name) == os.getpid():
-            continue
-        if int(fields[3]) == session or _carries(name, wanted):
-            found.append(int(name))
-    return found
-
-
-def cpu_seconds(session: int) -> float:
-    """The processor time that the session's processes, and those they have waited for, have used."""
-    ticks = 0
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        fields = _stat(name)
-        if fields and int(fields[3]) == session:
-            ticks += sum(int(field) for field in fields[11:15])
-    return ticks / _TICKS
-
-
-def _stat(name: str) -> list[str]:
-    """The fields of /proc/N/stat after the process' name, which may itself hold blanks and brackets."""
+def _size(path: str) -> int:
     try:
-        with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()
+        return os.lstat(path).st_blocks * 512
     except OSError:
-        return []
-
-
-def _carries(name: str, wanted: bytes) -> bool:
-    try:
-        with open(f"/proc/{name}/environ", "rb") as file:
-            return wanted in file.read().split(b"\x00")
-    except OSError:
-        return False
+        return 0

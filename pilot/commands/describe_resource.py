@@ -11,6 +11,7 @@ from typing import Any
 import schemas
 from pilot.command import WRONG_CONFIG, Pilot, Stop
 from pilot.config import Config
+from pilot.isolation import NotGiven, detect
 from pilot.wire.envelope import words
 
 SAYS = ("pilot.reported.v1",)
@@ -38,7 +39,7 @@ def judge(node: dict[str, Any], config: Config) -> dict[str, Any]:
         "CPUTime": config.cpu_time_s or NO_END_S,
         "NumberOfProcessors": config.processors or node["processors"],
         "MaxRAM": config.max_ram_mb or node["ram_mb"],
-        "Tag": sorted(set(config.tags)),
+        "Tag": sorted({*config.tags, *node.get("tags", ())}),
         "RequiredTag": sorted(set(config.required_tags)),
     }
     if config.ce:
@@ -49,12 +50,17 @@ def judge(node: dict[str, Any], config: Config) -> dict[str, Any]:
 
 
 def run(pilot: Pilot) -> None:
-    pilot.resource = judge(measure(), pilot.config)
+    try:
+        pilot.isolation = detect(pilot.config, pilot.home)
+    except NotGiven as problem:
+        raise Stop(str(problem)) from problem
+    tags = () if pilot.isolation.level == "none" else (f"Isolation_{pilot.isolation.level}",)
+    pilot.resource = judge({**measure(), "tags": tags}, pilot.config)
     try:
         schemas.check(words()["match.request.v1"]["properties"]["resource"], pilot.resource, strict=True, at="resource")
     except schemas.Invalid as problem:
         raise Stop(str(problem), WRONG_CONFIG) from problem
-    pilot.phase("described", **pilot.resource)
+    pilot.phase("described", **pilot.resource, **pilot.isolation.details)
 
 
 def platform_name() -> str:

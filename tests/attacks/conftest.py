@@ -15,9 +15,12 @@ from bus.apply import Words
 from bus.runner import Runner
 from deploy.house import found_handlers
 from tests.attacks.thief import Field, Thief
+from tests.attacks.victim import pilot_zip, services, store, victim
 from tests.fix_broker import fresh_vhost
 from tests.fix_db import fresh_database
 from tests.fix_house import settings_for
+
+__all__ = ["pilot_zip", "services", "store", "victim"]
 
 PEOPLE = """
 INSERT INTO site.sites VALUES ('CLOUD.CNIC.cn', '', 'active', NULL, NULL, NULL, '{}', '2026-01-01T00:00:00Z'),

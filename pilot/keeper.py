@@ -1,0 +1,174 @@
+"""The process between a pilot and its payload: no process of the payload outlives it, and it does not outlive the pilot.
+
+The pilot writes one line of JSON to its standard input, then a byte for each wish, and closes it to end all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any, Mapping
+
+from pilot import namespaces
+from pilot.processes import family, tasks_of
+
+GENTLY = b"t"
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
+_ENDING_S = 20.0
+_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # the zip, or the folder of the rooms
+_MAIN = "import sys; sys.path.insert(0, sys.argv[1]); from pilot.keeper import main; main()"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a keeper is to run; nothing of it stands in anybody's arguments or environment but the payload's own."""
+
+    command: list[str]
+    directory: str
+    environment: Mapping[str, str]
+    options: list[str] = field(default_factory=list)  # of a wrapper, handed over by a file descriptor
+    user: list[int] = field(default_factory=list)  # uid and gid to become first
+    room: Mapping[str, Any] = field(default_factory=dict)  # the namespaces to make, for namespaces.enter
+    wrapped: bool = False  # the first process is not the payload's own
+    most_processes: int = 0  # more than the user runs now
+    largest_file: int = 0
+
+
+def start(order: Order) -> subprocess.Popen[bytes]:
+    """A keeper that runs this. Its end mirrors the payload's, and comes after the end of every process of the payload."""
+    keeper = subprocess.Popen(
+        [sys.executable or "python3", "-I", "-S", "-c", _MAIN, _HERE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd="/",
+        env={},
+        start_new_session=True,
+    )
+    tell(keeper, json.dumps(asdict(order)).encode() + b"\n")
+    return keeper
+
+
+def tell(keeper: subprocess.Popen[bytes], said: bytes) -> None:
+    """The keeper has heard this, if it lives."""
+    if keeper.stdin is not None:
+        with contextlib.suppress(OSError):
+            keeper.stdin.write(said)
+            keeper.stdin.flush()
+
+
+def main() -> None:
+    """Run what the order says, until it has ended or the pilot has."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    libc.prctl(_PR_SET_DUMPABLE, 0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)  # the pilot decides; a handler, for who is ignored here is ignored in the payload
+    with open(0, "rb", buffering=0, closefd=False) as line:  # no buffer, which would take the first wishes too
+        order = Order(**json.loads(line.readline()))
+    options = _readable(order.options) if order.options else None
+    keeper = os.getpid()
+    first = os.fork()
+    if first == 0:
+        _become(order, options, keeper)
+    threading.Thread(target=_obey, args=(first if order.wrapped else 0,), daemon=True).start()
+    while True:
+        ended, status = os.wait()
+        if ended == first:
+            break
+    _end_all()
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass  # or their time would not be counted, and a node's init may be too lazy to bury them
+    _mirror(status)
+
+
+def _readable(options: list[str]) -> int:
+    descriptor = os.memfd_create("options", 0)  # 0: not closed on exec
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(b"".join(os.fsencode(option) + b"\x00" for option in options))
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _become(order: Order, options: int | None, keeper: int) -> None:
+    """This process is the payload, or says why it can not be."""
+    try:
+        os.setsid()
+        with open(os.devnull, "rb") as nothing:
+            os.dup2(nothing.fileno(), 0)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)  # Python ignores them, and an ignored signal stays so
+        _bound(order)
+        if order.user:
+            os.setgroups([])
+            os.setgid(order.user[1])
+            os.setuid(order.user[0])
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != keeper:
+            os._exit(1)
+        if order.room:
+            namespaces.enter(order.room)
+        command = list(order.command)
+        if options is not None:
+            command[1:1] = ["--args", str(options)]
+        os.chdir(order.directory)
+        os.execve(command[0], command, order.environment)  # noqa: S606 - no shell is what is wanted
+    except Exception as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else repr(problem)
+        os.write(2, f"pilotbus: can not be started: {reason}\n".encode())
+    finally:
+        os._exit(127)
+
+
+def _bound(order: Order) -> None:
+    user = order.user[0] if order.user else os.getuid()
+    most = order.most_processes and order.most_processes + tasks_of(user)
+    for kind, limit in ((resource.RLIMIT_NPROC, most), (resource.RLIMIT_FSIZE, order.largest_file)):
+        hard = resource.getrlimit(kind)[1]
+        if limit:
+            given = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+            resource.setrlimit(kind, (given, given))
+
+
+def _obey(wrapper: int) -> None:
+    """Each byte is a SIGTERM to the payload, not to what wraps it; the end of the pilot is the end of all."""
+    while os.read(0, 1):
+        _send(signal.SIGTERM, except_for=wrapper)
+    _end_all()
+    os._exit(1)
+
+
+def _send(number: int, except_for: int = 0) -> bool:
+    found = [process for process in family(os.getpid()) if process != except_for]
+    for process in found:
+        with contextlib.suppress(OSError):
+            os.kill(process, number)
+    return bool(found)
+
+
+def _end_all() -> None:
+    until = time.monotonic() + _ENDING_S
+    # stopped before they are ended, because one that is stopped starts no others meanwhile
+    while _send(signal.SIGSTOP) and time.monotonic() < until:
+        _send(signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def _mirror(status: int) -> None:
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        with contextlib.suppress(OSError):
+            signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    os._exit(os.WEXITSTATUS(status))
