@@ -19,7 +19,7 @@ from tests.pilot.jobs import Jobs
 from tests.pilot.test_life import last
 
 # a node that lets nobody make namespaces any more
-POOR = "bwrap --dev-bind / / --unshare-user --disable-userns --".split()
+POOR = ["bwrap", "--dev-bind", "/", "/", "--unshare-user", "--disable-userns", "--"]
 
 
 def poor(*flags: str, zipped: Path, workdir: Path) -> subprocess.CompletedProcess[str]:
