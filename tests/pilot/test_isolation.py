@@ -81,7 +81,7 @@ def test_the_environment_is_handed_over_by_a_descriptor_only(tmp_path: Path) -> 
 
 def test_a_wrapper_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pilot.isolation.shutil.which", lambda *_, **__: str(tmp_path / "bwrap"))
-    with pytest.raises(NotGiven, match="bubblewrap is wanted, and this node does not give it: .*No such file or directory"):
+    with pytest.raises(NotGiven, match=r"bubblewrap is wanted, and this node does not give it: .*No such file or directory"):
         detect(configure(["--isolation", "bubblewrap", "--workdir", str(tmp_path)], {}), tmp_path)
 
 
