@@ -11,11 +11,12 @@ help: ## this list
 setup: ## RabbitMQ and PostgreSQL of Debian, and .venv with the locked packages
 	@sh deploy/setup.sh
 
-check: setup ## style, types, and who imports whom
+check: setup ## style, types, who imports whom, known holes in libraries, secrets in files
 	$(PYTHON_IN_VENV) -m ruff check $(ROOMS)
 	$(PYTHON_IN_VENV) -m ruff format --check $(ROOMS)
 	$(PYTHON_IN_VENV) -m mypy --strict $(ROOMS)
 	.venv/bin/lint-imports
+	$(PYTHON_IN_VENV) -m deploy.audit
 
 test: check ## check, then all tests against a private broker and database
 	$(PYTHON_IN_VENV) -m deploy.stack run --name test -- $(PYTHON_IN_VENV) -m pytest $(PYTEST_ARGS)
