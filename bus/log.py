@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any
 
 import structlog
+
+from schemas.rules.secrets import scrubbed
 
 
 def configure(level: int = logging.INFO) -> None:
@@ -16,6 +20,7 @@ def configure(level: int = logging.INFO) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _without_secrets,
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -24,3 +29,9 @@ def configure(level: int = logging.INFO) -> None:
     )
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     logging.getLogger("amqp").setLevel(logging.CRITICAL)
+
+
+def _without_secrets(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Last before the text is made, so that tracebacks are text already."""
+    found: Mapping[str, Any] = scrubbed(dict(event))
+    return found

@@ -9,6 +9,7 @@ import psycopg
 from psycopg import Connection
 
 from bus.transport import Delivery
+from schemas.rules.secrets import scrub
 
 _PARK = """INSERT INTO bus.parked (queue, reason, detail, account, event_id, type, body)
 VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
@@ -38,8 +39,11 @@ def _names(body: bytes) -> dict[str, Any]:
 
 
 def storable(text: str) -> str:
-    """The text as Postgres can keep it: strangers' text, and tracebacks that quote it, may hold NUL and half surrogates."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode()
+    """The text as it may be kept: without NUL and half surrogates, which Postgres refuses, and without secrets.
+
+    Strangers' text, and tracebacks that quote it, may hold all of these.
+    """
+    return scrub(text.replace("\x00", "").encode("utf-8", "replace").decode())
 
 
 def _park(connection: Connection[Any], delivery: Delivery, queue: str, reason: str, detail: str) -> None:

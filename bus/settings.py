@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from schemas.rules.secrets import remember
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +58,10 @@ class Settings:
 def settings(environment: Mapping[str, str] | None = None) -> Settings:
     """The settings of this process."""
     found = os.environ if environment is None else environment
-    return Settings(**{name: found[key] for name in Settings.__slots__ if (key := f"PILOTBUS_{name.upper()}") in found})
+    made = Settings(**{name: found[key] for name in Settings.__slots__ if (key := f"PILOTBUS_{name.upper()}") in found})
+    for one in fields(made):
+        if not one.repr:
+            value = str(getattr(made, one.name))
+            # of an address only the password is secret
+            remember(unquote(urlsplit(value).password or "") if "://" in value else value)
+    return made

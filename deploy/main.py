@@ -23,6 +23,7 @@ from deploy.verbs.common import (
     USAGE,
     Failure,
 )
+from schemas.rules.secrets import scrub
 
 VERBS = (
     "submit", "status", "wait", "output", "logs", "kill", "subscribe", "publish_event",
@@ -76,7 +77,7 @@ def guarded(call: Callable[[], Any]) -> int:
 
 
 def _say(problem: object, code: int) -> int:
-    sys.stderr.write(f"pilotbus: {problem}\n")
+    sys.stderr.write(f"pilotbus: {scrub(str(problem))}\n")
     return code
 
 

@@ -24,6 +24,7 @@ from pilot.wire.link import Link, Unreachable
 from pilot.wire.login import Login
 from pilot.wire.outbox import Outbox
 from pilot.wire.spool import Spool
+from schemas.rules.secrets import remember, scrub
 
 _LAST_WORDS_S = 10
 _PR_SET_DUMPABLE = 4
@@ -62,7 +63,9 @@ def _complete(config: Config, plan: Sequence[ModuleType]) -> None:
 def _let_in(config: Config) -> tuple[Config, Passport | None]:
     """What the services know of this pilot, and its token, for its secret. Raises NotLetIn, DoorAway, WrongConfig."""
     if config.login is None or not config.secret:
+        remember(config.login.password if config.login else "")
         return config, None
+    remember(config.secret)
     enrolled = enrol(config.door, config.secret, config.ca_file, config.connect_limit_s)
     if older(VERSION, enrolled.least_version):
         raise NotLetIn(f"this pilot is {VERSION}, and {enrolled.least_version} is the oldest that may start")
@@ -74,7 +77,7 @@ def _let_in(config: Config) -> tuple[Config, Passport | None]:
 
 
 def _end(reason: str, code: int) -> int:
-    print(f"pilot: {reason}", file=sys.stderr)  # noqa: T201
+    print(f"pilot: {scrub(reason)}", file=sys.stderr)  # noqa: T201
     return code
 
 

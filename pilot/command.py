@@ -15,6 +15,7 @@ from pilot.orders import Orders
 from pilot.wire.envelope import now
 from pilot.wire.lines import Stream
 from pilot.wire.link import Link
+from schemas.rules.secrets import scrub
 
 PLANNED, WRONG_CONFIG, UNFIT, UNREACHABLE, REFUSED, UNSAID, EVICTED = 0, 2, 3, 4, 5, 6, 7
 
@@ -138,4 +139,4 @@ class Pilot:
         return None
 
     def _print(self, text: str) -> None:
-        print(f"{now()} {text}", file=sys.stderr, flush=True)  # noqa: T201 - the batch system keeps this for its owner
+        print(f"{now()} {scrub(text)}", file=sys.stderr, flush=True)  # noqa: T201 - the batch system keeps this for its owner

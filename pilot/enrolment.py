@@ -22,6 +22,7 @@ from pilot.wire.envelope import Refused
 from pilot.wire.login import Login
 from pilot.wire.outbox import backoff
 from schemas.rules.identity import pilot_account
+from schemas.rules.secrets import remember
 
 ASKS = ("token.renew.v1",)
 
@@ -90,6 +91,7 @@ class Passport:
 
     def take(self, token: str) -> Login:
         """This token is used from now on."""
+        remember(token)
         with self._lock:
             self._login = replace(self._login, password=token)
             self._life_s, self._taken = _life_s(token), time.monotonic()

@@ -188,11 +188,11 @@ def spawn(house_settings: Settings) -> Iterator[Spawn]:
     """Start the services as a process of their own, ready when this returns; what is still alive is ended after the test."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def run(**more: str) -> subprocess.Popen[bytes]:
+    def run(log: Any = None, **more: str) -> subprocess.Popen[bytes]:
         told = {f"PILOTBUS_{name.upper()}": value for name, value in dataclasses.asdict(house_settings).items() if value}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "deploy.main", "run"], cwd=ROOT, env=_plain_environment() | told | more, stdout=subprocess.PIPE
-        )
+        environment = _plain_environment() | told | more
+        command = [sys.executable, "-m", "deploy.main", "run"]
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log)
         started.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"

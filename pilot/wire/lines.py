@@ -8,6 +8,7 @@ from collections import deque
 from typing import Any, NamedTuple
 
 from pilot.wire.envelope import now
+from schemas.rules.secrets import Scrubber
 
 LONGEST_TEXT = 2000
 MOST_IN_BATCH = 100
@@ -36,6 +37,7 @@ class Lines:
         self._most_lines = most_lines
         self._most_characters = most_characters
         self._lock = threading.Lock()
+        self._scrubber = Scrubber()
         self._queues: dict[Stream, deque[_Line]] = {}
         self._numbers: dict[Stream, int] = {}
         self._dropped: dict[Stream, int] = {}
@@ -45,9 +47,9 @@ class Lines:
         return self._lines
 
     def add(self, stream: Stream, text: str) -> None:
-        """The text is numbered and waits; one longer than 2000 characters becomes several lines."""
-        clean = text.replace("\x00", "\ufffd")  # what Postgres can not keep
+        """The text is numbered and waits, without secrets; one longer than 2000 characters becomes several lines."""
         with self._lock:
+            clean = self._scrubber.line(stream, text.replace("\x00", "\ufffd"))  # NUL is what Postgres can not keep
             for start in range(0, len(clean) or 1, LONGEST_TEXT):
                 self._add(stream, clean[start : start + LONGEST_TEXT])
 
