@@ -122,9 +122,9 @@ def environment_of(pilot: Pilot, job: Job, workdir: Path) -> dict[str, str]:
     temporary.mkdir(mode=0o700, exist_ok=True)
     processors = str(job.description.get("NumberOfProcessors", 1))
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    passed["PATH"] = pilot.isolation.reachable(passed.get("PATH", "")) or _PATH
     own = [str(pair).partition("=") for pair in job.description.get("ExecutionEnvironment") or ()]
     return {
-        "PATH": _PATH,
         "LANG": "C.UTF-8",
         **passed,
         **{name: value for name, equals, value in own if name and equals},
