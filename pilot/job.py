@@ -205,10 +205,10 @@ def _run_payload(pilot: Pilot, job: Job, workdir: Path, more: dict[str, str]) ->
     _stop_if_unwanted(pilot, job)
     limits = limits_of(job.description, pilot.config.wall_factor, pilot.seconds_left())
     limits = replace(limits, disk_bytes=pilot.config.disk_limit_mb << 20, processes=pilot.config.process_limit)
-    payload = Payload(command, workdir.parent, environment, outputs, line, limits, pilot.isolation)
-    report(pilot, job, "Running", "Application")
-    pilot.phase("payload_started", job=job, **pilot.isolation.details)
     try:
+        payload = Payload(command, workdir.parent, environment, outputs, line, limits, pilot.isolation)
+        report(pilot, job, "Running", "Application")
+        pilot.phase("payload_started", job=job, **pilot.isolation.details)
         outcome = payload.wait(pilot.orders.wait, pilot.orders.changed, lambda: pilot.unwanted(job))
     except CanNotStart as problem:
         raise Over("Failed", "Application not found", str(problem)) from problem
