@@ -2,11 +2,11 @@
 PYTHON_IN_VENV := .venv/bin/python
 ROOMS := bus deploy handlers pilot schemas tests
 
-.PHONY: help setup check test demo bench attacks generate lock clean
+.PHONY: help setup check test demo bench bench-flood attacks generate lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*##/\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*##/\t/' | expand -t 10
 
 setup: ## RabbitMQ and PostgreSQL of Debian, and .venv with the locked packages
 	@sh deploy/setup.sh
@@ -25,6 +25,9 @@ demo: setup ## jobs through pilots on this machine, from submission to output
 
 bench: setup ## events, matches and jobs per second
 	$(PYTHON_IN_VENV) -m deploy.stack run --name bench -- $(PYTHON_IN_VENV) -m tests.bench.spine
+
+bench-flood: setup ## what honest pilots notice when a stolen one sends as fast as it can
+	$(PYTHON_IN_VENV) -m deploy.stack run --name flood -- $(PYTHON_IN_VENV) -m tests.bench.flood
 
 attacks: setup ## every attack that is tried against the real broker, with its outcome
 	PILOTBUS_ATTACKS=yes $(PYTHON_IN_VENV) -m deploy.stack run --name attacks -- $(PYTHON_IN_VENV) -m pytest -q -m attack

@@ -68,14 +68,24 @@ class Client:
                     return _data(Event.from_json(delivery.body))
         raise Unavailable(f"no service has answered {kind} within {within_s:.0f} s; `pilotbus ps` shows what runs")
 
+    def follow_own(self, *patterns: str) -> None:
+        """From now on `events` gives what the trusted exchange carries under these patterns and belongs to this account."""
+        self.follow(*(f"of.{self.account}.{pattern}" for pattern in patterns))
+
     def follow(self, *patterns: str) -> None:
-        """From now on `events` gives what the trusted exchange carries under these patterns, such as `job.#`."""
+        """From now on `events` gives what the trusted exchange carries under these patterns, such as `job.#`.
+
+        Operators may follow all; others `of.<account>.#`, and `in.<community>.#` where their properties say so.
+        """
         if not self._subscription:
             self._subscription = f"subscription.{self.account}.{uuid.uuid4().hex}"
             self._transport.own_queue(self._subscription)
             self._transport.consume(self._subscription, no_ack=True)
         for pattern in patterns:
-            self._transport.bind(self._subscription, EVENTS, pattern)
+            try:
+                self._transport.bind(self._subscription, EVENTS, pattern)
+            except LOST as problem:
+                raise Unavailable(f"{self.account} may not follow {pattern} ({problem})") from problem
 
     def events(self, within_s: float = 1.0) -> Iterator[Event]:
         """What has come of the followed patterns; waits at most within_s for the first."""

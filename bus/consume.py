@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import traceback
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from bus.publisher import unreadable
 from bus.topology import PREFETCH, REQUESTS, TELEMETRY, Topology
 from bus.transport import LOST, Delivery, Transport, back_off
 from schemas import exchange_of
+from schemas.rules.identity import pilot_of
 
 log = structlog.get_logger()
 
@@ -232,11 +234,19 @@ class HandlerLoop(Loop):
             if delivery.exchange == REQUESTS and delivery.reply_to is None:
                 raise Denied("a request is replied to by direct reply-to and in no other way")
             return self._gate.admit(delivery, event)
-        except Flooded:
-            return None  # neither read nor replied to: whoever floods pays for it alone
+        except Flooded as problem:
+            # a pilot's is neither read nor replied to: whoever floods pays for it alone; a person's program is told
+            if delivery.exchange == REQUESTS and pilot_of(delivery.account or "") is None:
+                self._tell_flooded(delivery, problem)
+            return None
         except Invalid as problem:
             self._refuse(delivery, event, problem)
             return None
+
+    def _tell_flooded(self, delivery: Delivery, problem: Flooded) -> None:
+        with contextlib.suppress(Invalid):
+            event = Event.from_json(delivery.body)
+            reply(self.transport, delivery, event.refuse("unavailable", str(problem)).signed(self._handler.source))
 
     def _refuse(self, delivery: Delivery, event: Event | None, problem: Invalid) -> None:
         if not self._guarded:

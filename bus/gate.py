@@ -26,6 +26,7 @@ SURELY_FITS_BYTES = 20_000  # escaping makes a letter at most three times as lon
 AHEAD = timedelta(minutes=5)
 BEHIND = timedelta(days=14)  # a pilot's spool rides out a long absence; longer, and the inbox has forgotten what it knew
 MOST_ALARMS = 1_000
+PERSONS_COST = 0.2  # a person's program may say five times as much as a pilot: it speaks for many jobs
 
 
 class Denied(Invalid):
@@ -60,7 +61,9 @@ class Gate:
     def within_rate(self, delivery: Delivery) -> None:
         """Raises Flooded when the sender says too much."""
         account = delivery.account
-        if account and account != self._service and not self._rates.spend(account):
+        if not account or account == self._service:
+            return
+        if not self._rates.spend(account, 1.0 if pilot_of(account) is not None else PERSONS_COST):
             raise Flooded(f"{account} sends more than it may; slow down")
 
     def admit(self, delivery: Delivery, event: Event) -> Event:

@@ -63,8 +63,8 @@ class Rates:
         self._dropped: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def spend(self, account: str) -> bool:
-        """Whether one more message is within the account's rate."""
+    def spend(self, account: str, cost: float = 1.0) -> bool:
+        """Whether one more message, of this cost, is within the account's rate."""
         if not self._per_s:
             return True
         now_s = time.monotonic()
@@ -73,8 +73,8 @@ class Rates:
                 self._buckets.clear()
             left, at_s = self._buckets.get(account, (self._burst, now_s))
             left = min(self._burst, left + (now_s - at_s) * self._per_s)
-            self._buckets[account] = (max(0.0, left - 1), now_s)
-            if left >= 1:
+            self._buckets[account] = (max(0.0, left - cost), now_s)
+            if left >= cost:
                 return True
             self._dropped[account] = self._dropped.get(account, 0) + 1
             return False

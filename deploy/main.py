@@ -27,7 +27,7 @@ from deploy.verbs.common import (
 VERBS = (
     "submit", "status", "wait", "output", "logs", "kill", "subscribe", "publish_event",
     "login", "whoami", "users", "proxy", "ban", "unban", "security", "who_ran",
-    "pilots", "drain", "pilot", "parking", "graph", "up", "down", "ps", "run",
+    "pilots", "drain", "pilot", "keys", "parking", "graph", "up", "down", "ps", "run",
 )  # fmt: skip
 
 

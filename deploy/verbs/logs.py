@@ -22,7 +22,7 @@ def run(
     shown = Lines(stream, as_json=json)
     with client("logs") as bus:
         if follow:
-            bus.follow(f"log.stored.v1.{job_id}", f"job.*.v1.{job_id}")
+            bus.follow_own(f"log.stored.v1.{job_id}", f"job.*.v1.{job_id}")
         over = jobs_of(bus, [job_id])[0]["state"] in FINAL
         shown.catch_up(bus, job_id)
         while follow and not over:

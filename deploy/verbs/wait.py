@@ -26,7 +26,7 @@ from deploy.verbs.common import (
 )
 
 FEW = 20
-LOOK_AGAIN_S = 60.0
+LOOK_AGAIN_S = 10.0  # of others' jobs, which one may see, no event comes here
 
 
 def run(
@@ -52,7 +52,7 @@ def run(
 def wait(bus: Client, ids: Sequence[int], timeout_s: float) -> list[dict[str, Any]]:
     """The jobs as they are when the last is over. Raises Failure when the time is up first."""
     # follow before the first look: what ends between the two is seen by one of them
-    bus.follow(*(f"job.*.v1.{job_id}" for job_id in ids) if len(ids) <= FEW else ("job.#",))
+    bus.follow_own(*(f"job.*.v1.{job_id}" for job_id in ids) if len(ids) <= FEW else ("job.#",))
     wanted = set(ids)
     until, look_s = time.monotonic() + timeout_s, 0.0
     with progress() as bar:

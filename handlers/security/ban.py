@@ -36,7 +36,10 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
     ban = {"kind": asked["kind"], "name": name}
     whom = {"kind": asked["kind"], "whom": name}
     db.run("ban", by=event.authid, at=event.time, until=until, reason=asked["reason"], **whom)
-    db.run("arm" if until else "disarm", **whom | ({"until": until} if until else {}))
+    if until:
+        db.run("arm", until=until, **whom)
+    else:
+        db.run("disarm", **whom)
     ended = {"until": until} if until else {}
     facts = [event.answer("security.banned.v1", "_", ban | ended | {"reason": asked["reason"], "banned_by": event.authid})]
     if asked["kind"] == "pilot":

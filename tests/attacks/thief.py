@@ -222,8 +222,8 @@ class Field:
 
     def trusted(self) -> list[tuple[str, str]]:
         """The events that were believed, without those that only say what was not."""
-        kept = "SELECT type, subject FROM bus.events WHERE type NOT LIKE 'security.%' AND type <> 'clock.minute.v1' ORDER BY position"
-        return [(kind, subject) for kind, subject in self.db.execute(kept)]
+        kept = "SELECT type, subject FROM bus.events WHERE type NOT LIKE 'security.%' AND type <> 'clock.minute.v1'"
+        return [(kind, subject) for kind, subject in self.db.execute(f"{kept} ORDER BY position")]
 
     def alarms(self) -> int:
         """How many security events there are."""

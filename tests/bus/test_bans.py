@@ -16,6 +16,7 @@ from bus.client import Client
 from bus.errors import Refused, Unavailable
 from bus.publisher import parameters
 from bus.runner import Runner
+from tests.attacks.rows import attack
 from tests.bus.test_life_of_an_event import until
 from tests.fix_broker import Vhost
 from tests.handlers.people import SITE
@@ -51,6 +52,7 @@ def ban(vhost: Vhost, kind: str, name: str, **more: Any) -> None:
         operator.ask("security.ban.v1", {"kind": kind, "name": name, "reason": "stolen"} | more)
 
 
+@attack("revoked pilot", "goes on with an open connection and a token that still holds")
 def test_a_revoked_pilots_open_connection_is_closed_and_its_token_is_worth_nothing(
     house: Runner, vhost: Vhost, record_property: Any
 ) -> None:
@@ -67,6 +69,7 @@ def test_a_revoked_pilots_open_connection_is_closed_and_its_token_is_worth_nothi
         Client(vhost.pilot("p7"), vhost.ca_file).__enter__()
 
 
+@attack("banned person", "goes on with an open connection")
 def test_a_banned_person_is_cut_off_and_comes_back_when_it_is_lifted(house: Runner, vhost: Vhost) -> None:
     url = vhost.person("mallory")
     connection = connected(url, vhost)
@@ -87,6 +90,7 @@ def _refused(url: str, vhost: Vhost) -> bool:
     return False
 
 
+@attack("banned pilot", "goes on speaking, still connected", alarm=True)
 def test_what_a_banned_one_says_is_not_believed_though_it_is_still_connected(
     db: psycopg.Connection[Any], house: Runner, vhost: Vhost
 ) -> None:
@@ -101,6 +105,7 @@ def test_what_a_banned_one_says_is_not_believed_though_it_is_still_connected(
     until(lambda: db.execute("SELECT 1 FROM bus.events WHERE type = 'security.refused.v1'").fetchone())
 
 
+@attack("nobody", "tries tokens at the broker", alarm=True)
 def test_a_failed_login_is_told(db: psycopg.Connection[Any], house: Runner, vhost: Vhost) -> None:
     for secret in ("wrong", vhost.issuer.job("p1", 1, 1, "ada", "g", "v").text):
         with pytest.raises(pika.exceptions.AMQPConnectionError):
@@ -114,6 +119,7 @@ def test_a_failed_login_is_told(db: psycopg.Connection[Any], house: Runner, vhos
     assert told[0][0]["peer"].startswith("127.0.0.1")
 
 
+@attack("stolen pilot", "floods the bus")
 def test_who_floods_is_suspended(db: psycopg.Connection[Any], house: Runner, vhost: Vhost) -> None:
     with connected(vhost.pilot("p7"), vhost) as connection, pytest.raises(pika.exceptions.AMQPError):
         channel = connection.channel()

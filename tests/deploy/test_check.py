@@ -11,6 +11,7 @@ from bus.errors import Invalid
 from bus.login import account_of
 from deploy.accounts import grants
 from deploy.check import judge, listener_faults, permission_faults, topic_faults
+from tests.attacks.rows import attack
 from tests.fix_broker import Vhost
 
 
@@ -27,6 +28,7 @@ def test_our_own_rights_have_no_fault() -> None:
         assert topic_faults(permissions, topics, "pilotbus", frozenset({"bob"} if kind == "operator" else ())) == []
 
 
+@attack("operator error", "gives a right to everything")
 @pytest.mark.parametrize("right", ["configure", "write", "read"])
 @pytest.mark.parametrize("pattern", [".*", "^.*$", ".+", "events|amq", "[", "^(ingress|events|job.report)$"])
 def test_a_right_to_everything_is_a_fault(right: str, pattern: str) -> None:
@@ -36,6 +38,7 @@ def test_a_right_to_everything_is_a_fault(right: str, pattern: str) -> None:
     assert permission_faults(permissions, "bob") == [], "the services' own"
 
 
+@attack("operator error", "leaves an exchange without a topic permission")
 def test_an_exchange_without_a_topic_permission_is_a_fault() -> None:
     permissions, topics = rights("user")
     for topic in topics:
@@ -43,6 +46,7 @@ def test_an_exchange_without_a_topic_permission_is_a_fault() -> None:
         assert topic_faults(permissions, left, "pilotbus", frozenset())
 
 
+@attack("operator error", "lets an account write or follow as others")
 def test_a_key_that_is_not_ones_own_is_a_fault() -> None:
     permissions, topics = rights("user")
     for topic in topics:
@@ -50,6 +54,7 @@ def test_a_key_that_is_not_ones_own_is_a_fault() -> None:
         assert topic_faults(permissions, [{**t, right: ".*"} if t is topic else t for t in topics], "pilotbus", frozenset())
 
 
+@attack("operator error", "opens a listener without TLS")
 @pytest.mark.parametrize("protocol", ["amqp", "stomp", "mqtt", "http", "http/web-stomp", "http/prometheus"])
 def test_a_listener_without_tls_is_a_fault(protocol: str) -> None:
     assert listener_faults([{"protocol": protocol, "port": 1}])

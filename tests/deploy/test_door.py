@@ -29,6 +29,7 @@ from bus.standing import Rates
 from deploy.door import Asker, Door, refuse
 from handlers.proxy.authorities import Authorities
 from handlers.proxy.x509 import proxy_pem
+from tests.attacks.rows import attack
 from tests.bus.test_life_of_an_event import until
 from tests.fix_broker import Vhost
 from tests.handlers.grid import ADA, Grid, Holder
@@ -108,6 +109,7 @@ def test_a_secret_becomes_a_token_that_the_broker_believes(db: psycopg.Connectio
     assert pilot["secret"] not in repr(db.execute("SELECT body::text FROM bus.events").fetchall())
 
 
+@attack("thief of a secret", "uses an enrolment secret a second time", alarm=True)
 def test_a_second_use_revokes_and_is_told(db: psycopg.Connection[Any], door: str, vhost: Vhost) -> None:
     pilot = invite(vhost)
     assert post(f"{door}/enrol", {"secret": pilot["secret"], "key": KEY})[0] == 200
@@ -116,6 +118,7 @@ def test_a_second_use_revokes_and_is_told(db: psycopg.Connection[Any], door: str
     until(lambda: db.execute("SELECT 1 FROM bus.events WHERE type = 'security.secret_reused.v1'").fetchone())
 
 
+@attack("thief of a token", "renews what is no pilot's token at the door")
 def test_a_token_that_has_ended_is_renewed_at_the_door_and_only_a_pilots(door: str, vhost: Vhost) -> None:
     assert post(f"{door}/renew", {"token": vhost.issuer.pilot("p1").text})[0] == 200
     assert post(f"{door}/renew", {"token": vhost.issuer.pilot("nobody").text})[0] == 403
@@ -124,6 +127,7 @@ def test_a_token_that_has_ended_is_renewed_at_the_door_and_only_a_pilots(door: s
     assert post(f"{door}/renew", {"token": "e30.e30.x"})[0] == 403
 
 
+@attack("nobody", "sends nonsense to the door")
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -159,6 +163,7 @@ def test_a_person_logs_in_with_a_certificate_or_a_proxy_and_asks(
             assert bus.ask("registry.query.v1", {})["accounts"][0]["account"] == "ada"
 
 
+@attack("payload", "logs in with the limited proxy of its owner")
 def test_who_shows_nothing_a_limited_proxy_or_an_unknown_name_gets_nothing(
     db: psycopg.Connection[Any], door: str, grid: Grid, tmp_path: Path
 ) -> None:
@@ -171,6 +176,7 @@ def test_who_shows_nothing_a_limited_proxy_or_an_unknown_name_gets_nothing(
     assert "nobody is registered" in told["reason"]
 
 
+@attack("nobody", "logs in with a foreign or a revoked certificate")
 def test_a_certificate_of_another_authority_and_a_revoked_one_are_refused(
     db: psycopg.Connection[Any], door: str, grid: Grid, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -186,6 +192,7 @@ def test_a_certificate_of_another_authority_and_a_revoked_one_are_refused(
         assert "revoked" in told["reason"]
 
 
+@attack("nobody", "tries secrets at the door as fast as it can")
 def test_an_address_that_asks_too_much_waits(vhost: Vhost) -> None:
     with served(Door(lambda _kind, _data: {}, vhost.issuer, Authorities(""), Rates(0.01, 3))) as address:
         assert [post(f"{address}/enrol", b"{}")[0] for _ in range(5)] == [400, 400, 400, 429, 429]

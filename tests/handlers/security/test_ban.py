@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from handlers.security.ban import decide, ends
+from tests.attacks.rows import attack
 from tests.fix_house import Story
 from tests.handlers.people import event, match_request, matched, waiting
 
@@ -43,6 +44,7 @@ def test_a_ban_may_end_by_itself(story: Story) -> None:
     assert story.rows("SELECT count(*) FROM bus.timers") == [(0,)], "now it is for good"
 
 
+@attack("banned person", "has jobs waiting")
 def test_the_waiting_jobs_of_who_is_banned_are_not_matched(story: Story) -> None:
     waiting(story).when(ban("user", "ada"), once=False).given("match.request", match_request())
     assert story.rows("SELECT state FROM job.jobs") == [("Waiting",)]

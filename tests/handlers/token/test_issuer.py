@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from handlers.token.issuer import ALGORITHM, BROKER, PERSON_S, BadToken, Issuer
+from tests.attacks.rows import attack
 
 
 @pytest.fixture
@@ -37,6 +38,7 @@ def forged(issuer: Issuer, **changes: Any) -> str:
     return jwt.encode({name: value for name, value in claims.items() if value is not None}, key, ALGORITHM, {"kid": kid})
 
 
+@attack("nobody", "shows a token that has ended, or is for others")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -53,6 +55,7 @@ def test_what_has_ended_or_is_for_others_does_not_hold(issuer: Issuer, changes: 
         issuer.verify(forged(issuer, **changes), BROKER)
 
 
+@attack("nobody", "shows a token with a foreign key, or a path as its kid")
 @pytest.mark.parametrize("kid", ["", "../../etc/passwd", "unknown", "\x00"])
 def test_a_key_that_is_not_ours_does_not_sign(issuer: Issuer, kid: str) -> None:
     claims = jwt.decode(issuer.pilot("p1").text, options={"verify_signature": False})
@@ -60,12 +63,14 @@ def test_a_key_that_is_not_ours_does_not_sign(issuer: Issuer, kid: str) -> None:
         issuer.verify(jwt.encode(claims, ec.generate_private_key(ec.SECP256R1()), ALGORITHM, {"kid": kid}), BROKER)
 
 
+@attack("nobody", "shows what is no token, up to 100 KB of it")
 @pytest.mark.parametrize("token", ["", "a.b.c", "e30.e30.", "x" * 100_000, "\ud800"])
 def test_what_is_no_token_is_refused(issuer: Issuer, token: str) -> None:
     with pytest.raises(BadToken):
         issuer.verify(token, BROKER)
 
 
+@attack("nobody", "shows a token signed by none, or with HS256")
 def test_no_algorithm_but_ours(issuer: Issuer) -> None:
     claims = jwt.decode(issuer.pilot("p1").text, options={"verify_signature": False})
     kid = next(iter(issuer._current()))
