@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the project needs on this machine: RabbitMQ, PostgreSQL, and a .venv with the locked packages.
+# What the project needs on this machine: RabbitMQ, PostgreSQL, bubblewrap, and a .venv with the locked packages.
 # Called by make before everything else; says nothing and takes no time when all is there.
 set -eu
 cd "$(dirname "$0")/.."
@@ -83,6 +83,10 @@ has_rabbitmq || missing="$missing rabbitmq-server"
 has_postgres || missing="$missing postgresql"
 if [ ! -x .venv/bin/python ]; then
     { [ -n "$python" ] && makes_venvs "$python"; } || missing="$missing python3-venv"
+fi
+# Wanted, not needed: nobody is asked for a password, and no setup fails, for its sake alone.
+if ! command -v bwrap >/dev/null && command -v apt-get >/dev/null; then
+    if [ -n "$missing" ] || [ "$(id -u)" = 0 ]; then missing="$missing bubblewrap"; fi
 fi
 # shellcheck disable=SC2086
 [ -z "$missing" ] || need_packages $missing

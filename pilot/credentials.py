@@ -155,5 +155,6 @@ def _replace(path: Path, text: str) -> None:
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         file.write(text)
         home = os.stat(path.parent)
-        os.fchown(file.fileno(), home.st_uid, home.st_gid)  # the payload's user, where that is another than the pilot's
+        if home.st_uid != os.getuid():
+            os.fchown(file.fileno(), home.st_uid, home.st_gid)  # a superuser's payload is somebody else's
     new.replace(path)

@@ -42,6 +42,10 @@ class Isolation:
         """What is said of it."""
         return {"isolation": self.level, **({"user": pwd.getpwuid(self.user[0]).pw_name} if self.user else {})}
 
+    def reachable(self, path: str) -> str:
+        """What of this search path the payload's user can get to."""
+        return path if self.user is None else ":".join(filter(_open_to_all, path.split(":")))
+
     def order(self, command: Sequence[str], home: Path, environment: Mapping[str, str]) -> Order:
         """How to run this in home/work, with home/tmp and what else is in home, which a keeper understands."""
         user = list(self.user or ())
@@ -126,6 +130,14 @@ def _hidden(config: Config, home: Path) -> tuple[str, ...]:
 
 def _places() -> list[str]:
     return list(dict.fromkeys(os.path.realpath(place) for place in _TEMPORARY))
+
+
+def _open_to_all(folder: str) -> bool:
+    place = Path(folder).resolve()
+    try:
+        return all(each.stat().st_mode & 0o001 for each in (place, *place.parents))
+    except OSError:
+        return False
 
 
 def _give(home: Path, user: tuple[int, int]) -> None:

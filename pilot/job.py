@@ -122,9 +122,9 @@ def environment_of(pilot: Pilot, job: Job, workdir: Path) -> dict[str, str]:
     temporary.mkdir(mode=0o700, exist_ok=True)
     processors = str(job.description.get("NumberOfProcessors", 1))
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    passed["PATH"] = pilot.isolation.reachable(passed.get("PATH", "")) or _PATH
     own = [str(pair).partition("=") for pair in job.description.get("ExecutionEnvironment") or ()]
     return {
-        "PATH": _PATH,
         "LANG": "C.UTF-8",
         **passed,
         **{name: value for name, equals, value in own if name and equals},
@@ -205,10 +205,10 @@ def _run_payload(pilot: Pilot, job: Job, workdir: Path, more: dict[str, str]) ->
     _stop_if_unwanted(pilot, job)
     limits = limits_of(job.description, pilot.config.wall_factor, pilot.seconds_left())
     limits = replace(limits, disk_bytes=pilot.config.disk_limit_mb << 20, processes=pilot.config.process_limit)
-    payload = Payload(command, workdir.parent, environment, outputs, line, limits, pilot.isolation)
-    report(pilot, job, "Running", "Application")
-    pilot.phase("payload_started", job=job, **pilot.isolation.details)
     try:
+        payload = Payload(command, workdir.parent, environment, outputs, line, limits, pilot.isolation)
+        report(pilot, job, "Running", "Application")
+        pilot.phase("payload_started", job=job, **pilot.isolation.details)
         outcome = payload.wait(pilot.orders.wait, pilot.orders.changed, lambda: pilot.unwanted(job))
     except CanNotStart as problem:
         raise Over("Failed", "Application not found", str(problem)) from problem

@@ -146,6 +146,7 @@ def _obey(wrapper: int) -> None:
     while os.read(0, 1):
         _send(signal.SIGTERM, except_for=wrapper)
     _end_all()
+    time.sleep(_ENDING_S)  # main tells of the end, unless there is none
     os._exit(1)
 
 

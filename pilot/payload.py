@@ -23,7 +23,7 @@ GRACE_S = 5.0
 _ENDED_S = 30.0
 _LEAST_FREE = 64 << 20  # of the disk, so that what is of record can still be written
 _APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-_NOT_STARTED = ("pilotbus: can not be started: ", "bwrap: execvp ", "bwrap: ")
+_NOT_STARTED = ("pilotbus: can not be started: ", "bwrap: ")
 
 
 class CanNotStart(Exception):
@@ -64,7 +64,7 @@ class Payload:
         limits: Limits,
         isolation: Isolation | None = None,
     ) -> None:
-        """The payload runs in home/work, with home/tmp, kept apart as the isolation says."""
+        """The payload runs in home/work, with home/tmp, kept apart as the isolation says. Raises CanNotStart."""
         self.began = time.monotonic()
         self._used_before = _used()
         self._name, self._home, self._limits = command[0], home, limits
@@ -73,8 +73,11 @@ class Payload:
         self._wrapped = order.wrapped
         # opened before it starts: later, the payload could have put a link in their place
         files = [os.fdopen(os.open(path, _APPENDING, 0o644), "ab") for path in outputs]
-        self._keeper = start(replace(order, most_processes=limits.processes, largest_file=limits.disk_bytes))
-        self._last: dict[str, str] = {}
+        try:
+            self._keeper = start(replace(order, most_processes=limits.processes, largest_file=limits.disk_bytes))
+        except OSError as problem:
+            raise CanNotStart(f"executable {self._name} can not be started: {problem.strerror}") from problem
+        self._heard: list[str] = []  # the first lines, of which a wrapper that fails says one and no more
         self._readers = [
             threading.Thread(target=self._copy, args=(pipe, file, stream, line), name=stream, daemon=True)
             for pipe, file, stream in zip((self._keeper.stdout, self._keeper.stderr), files, ("std.out", "std.err"))
@@ -133,10 +136,8 @@ class Payload:
     def _how(self) -> tuple[int | None, int | None]:
         """Its exit code, or else the signal that ended it. Raises CanNotStart."""
         code = self._keeper.returncode
-        last = self._last.get("std.err", "")
-        reason = next((last[len(start_of) :] for start_of in _NOT_STARTED if last.startswith(start_of)), "")
-        if code in (1, 127) and reason:
-            raise CanNotStart(f"executable {self._name} can not be started: {reason.rpartition(': ')[2]}")
+        if code in (1, 127) and len(self._heard) == 1 and self._heard[0].startswith(_NOT_STARTED):
+            raise CanNotStart(f"executable {self._name} can not be started: {self._heard[0].rpartition(': ')[2]}")
         # a wrapper can only say 128 and the signal, as a shell does
         if self._wrapped and code - 128 in set(signal.Signals):
             code = 128 - code
@@ -146,8 +147,10 @@ class Payload:
         """All that comes out of the pipe is in the file, and is said line by line while it comes."""
 
         def say(text: bytes) -> None:
-            self._last[stream] = text.decode("utf-8", "replace").rstrip("\r")
-            line(stream, self._last[stream])
+            spoken = text.decode("utf-8", "replace").rstrip("\r")
+            if len(self._heard) < 2:
+                self._heard.append(spoken)
+            line(stream, spoken)
 
         rest, room = b"", self._limits.disk_bytes
         with pipe, file:

