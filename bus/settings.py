@@ -22,6 +22,7 @@ class Settings:
     events_vhost: str = ""
     door_url: str = ""
     issuer_dir: str = ""
+    release_dir: str = ""
     user_ca_dir: str = ""
     client_amqp_url: str = field(default="", repr=False)
     pilot_amqp_url: str = field(default="", repr=False)

@@ -28,7 +28,7 @@ from schemas.rules.secrets import scrub
 VERBS = (
     "submit", "status", "wait", "output", "logs", "kill", "subscribe", "publish_event",
     "login", "whoami", "users", "proxy", "ban", "unban", "security", "who_ran",
-    "pilots", "drain", "pilot", "keys", "parking", "graph", "up", "down", "ps", "run",
+    "pilots", "drain", "pilot", "pilot_wrapper", "pilot_verify", "keys", "parking", "graph", "up", "down", "ps", "run",
 )  # fmt: skip
 
 

@@ -81,6 +81,7 @@ python=$(find_python) || python=
 missing=
 has_rabbitmq || missing="$missing rabbitmq-server"
 has_postgres || missing="$missing postgresql"
+command -v openssl >/dev/null || missing="$missing openssl"
 if [ ! -x .venv/bin/python ]; then
     { [ -n "$python" ] && makes_venvs "$python"; } || missing="$missing python3-venv"
 fi

@@ -46,6 +46,7 @@ def settings_for(
         "PILOTBUS_MANAGEMENT_URL": f"https://127.0.0.1:{at['management']}",
         "PILOTBUS_DOOR_URL": f"https://127.0.0.1:{at['http']}",
         "PILOTBUS_ISSUER_DIR": str(directory / "issuer"),
+        "PILOTBUS_RELEASE_DIR": str(directory / "release"),
         "PILOTBUS_USER_CA_DIR": str(files.trusted),
         "PILOTBUS_VAULT_KEY_FILE": str(directory / "vault.key"),
         "PILOTBUS_DSN": f"postgresql://{database}?sslmode=verify-full&sslrootcert={quote(str(files.authority))}",

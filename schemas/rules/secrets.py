@@ -14,11 +14,15 @@ _END = re.compile(r"-----END [A-Z ]{0,40}PRIVATE KEY-----")
 _PEM = re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)", re.DOTALL)
 # Each begins with a fixed word and goes on over a class that the next one does not share: none can backtrack far.
 _FORMS = (
-    (re.compile(r"eyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]*"), MARK),
+    # only where a word begins: a long row of eyJ would else be read to its end from each of them
+    (re.compile(r"(?:(?<![A-Za-z0-9_-])|(?<=%22))eyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]*"), MARK),
     (re.compile(r"pbs1\.[A-Za-z0-9_-]{1,64}\.[A-Za-z0-9_-]{43}"), MARK),
     (re.compile(r"(://[^\s/:@]{1,256}:)[^\s/@]{1,8192}(?=@)"), rf"\1{MARK}"),
     (
-        re.compile(r"(?i)(authorization['\"]?\s{0,4}[:=]\s{0,4}['\"]?(?:basic|bearer|token)?\s{0,4})[^\s'\",;\[]{4,}"),
+        re.compile(
+            r"(?i)(authorization['\"]?\s{0,4}[:=]\s{0,4}['\"]?(?:(?:basic|bearer|token)\s{1,4})?)"
+            r"(?!(?:basic|bearer|token)\b)[^\s'\",;\[]{4,}"
+        ),
         rf"\1{MARK}",
     ),
     (re.compile(r"(?i)\b(bearer\s{1,4})[A-Za-z0-9._~+/=-]{8,}"), rf"\1{MARK}"),
