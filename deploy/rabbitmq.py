@@ -24,6 +24,7 @@ _PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _START_PATIENCE_S = 90.0
 STOP_PATIENCE_S = 20.0
 
+# Erlang compares the name of a host with a certificate, and not its address: so localhost where the keys are.
 # TLS itself is in _ADVANCED, because only there can a revoked certificate be told.
 _CONFIGURATION = """\
 listeners.tcp = none
@@ -46,7 +47,7 @@ auth_backends.1 = internal
 auth_backends.2 = rabbit_auth_backend_oauth2
 auth_oauth2.resource_server_id = {audience}
 auth_oauth2.algorithms.1 = {algorithm}
-auth_oauth2.jwks_url = https://127.0.0.1:{http}/.well-known/jwks.json
+auth_oauth2.jwks_url = https://localhost:{http}/.well-known/jwks.json
 auth_oauth2.https.peer_verification = verify_peer
 auth_oauth2.https.cacertfile = {authority}
 event_exchange.vhost = {vhost}

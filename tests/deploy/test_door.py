@@ -7,13 +7,18 @@ import dataclasses
 import json
 import os
 import ssl
+import stat
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import jwt
 import psycopg
 import pytest
 from starlette.applications import Starlette
@@ -32,6 +37,7 @@ from handlers.proxy.x509 import proxy_pem
 from tests.attacks.rows import attack
 from tests.bus.test_life_of_an_event import until
 from tests.fix_broker import Vhost
+from tests.fix_house import ROOT
 from tests.handlers.grid import ADA, Grid, Holder
 
 PEOPLE = """
@@ -51,15 +57,17 @@ def hands(hands: dict[str, Any], vhost: Vhost) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def served(door: Door, people_from: Path | str = "") -> Iterator[str]:
+def served(door: Door, people_from: Path | str = "", port: int = 0) -> Iterator[str]:
     """The address at which this door answers."""
     app = Starlette(routes=list(door.routes()), exception_handlers={HTTPException: refuse, Exception: refuse})
-    server = serve(app, "127.0.0.1", 0, os.environ["PILOTBUS_TLS_CERT"], os.environ["PILOTBUS_TLS_KEY"], people_from)
+    server = serve(app, "127.0.0.1", port, os.environ["PILOTBUS_TLS_CERT"], os.environ["PILOTBUS_TLS_KEY"], people_from)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    yield f"https://127.0.0.1:{server.port}"
-    server.should_exit = True
-    thread.join(10)
+    try:
+        yield f"https://127.0.0.1:{server.port}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
 
 
 @pytest.fixture
@@ -190,6 +198,52 @@ def test_a_certificate_of_another_authority_and_a_revoked_one_are_refused(
         status, told = post(f"{door}/login", b"", file_of(holder, tmp_path))
         assert status == 403, told
         assert "revoked" in told["reason"]
+
+
+def test_the_broker_learns_a_new_key_from_the_door_and_forgets_a_dropped_one(vhost: Vhost) -> None:
+    """The stack's broker looks for keys that it does not know at the stack's own door, whose port is free in tests."""
+    port = urlsplit(os.environ["PILOTBUS_DOOR_URL"]).port or 0
+    url = vhost.pilot("p1")
+    with served(Door(lambda _kind, _data: {}, vhost.issuer, Authorities("")), port=port):
+        with Client(url, vhost.ca_file):
+            pass
+        new = vhost.issuer.rotate()
+        assert jwt.get_unverified_header(vhost.issuer.pilot("p1").text)["kid"] == new
+        with Client(vhost.pilot("p1"), vhost.ca_file), Client(url, vhost.ca_file):
+            pass
+        vhost.issuer.rotate(drop_old=True)
+        with Client(vhost.pilot("p1"), vhost.ca_file), pytest.raises(Unavailable):
+            Client(url, vhost.ca_file).__enter__()
+
+
+def test_pilotbus_login_keeps_a_token_that_the_other_verbs_use(
+    db: psycopg.Connection[Any], door: str, vhost: Vhost, grid: Grid, tmp_path: Path
+) -> None:
+    db.execute(PEOPLE)
+    where = urlsplit(vhost.client_url)
+    told = {
+        "PILOTBUS_CLIENT_AMQP_URL": f"amqps://{where.hostname}:{where.port}{where.path}",
+        "PILOTBUS_DOOR_URL": door,
+        "PILOTBUS_CA_FILE": vhost.ca_file,
+        "PILOTBUS_TOKEN_FILE": str(tmp_path / "token"),
+        "PATH": os.environ["PATH"],
+    }
+
+    def verb(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "deploy.main", *words], cwd=ROOT, env=told, capture_output=True, text=True, check=False
+        )
+
+    refused = verb("whoami")
+    assert (refused.returncode, "you are not logged in" in refused.stderr) == (4, True)
+    logged_in = verb("login", "--cert", str(file_of(grid.person(ADA).proxy(), tmp_path)), "--json")
+    assert logged_in.returncode == 0, logged_in.stderr
+    assert json.loads(logged_in.stdout)["account"] == "ada"
+    assert stat.S_IMODE((tmp_path / "token").stat().st_mode) == 0o600
+    whoami = verb("whoami", "--json")
+    assert '"bes_user"' in whoami.stdout, whoami.stderr
+    stranger = verb("login", "--cert", str(file_of(grid.person("CN=Eve,DC=toy,DC=org"), tmp_path)))
+    assert (stranger.returncode, "nobody is registered" in stranger.stderr) == (4, True)
 
 
 @attack("nobody", "tries secrets at the door as fast as it can")
