@@ -876,6 +876,7 @@ class SecurityLoginFailedV1(TypedDict):
     peer: str
     mechanism: str
     count: int
+    reason: NotRequired[str]
 
 
 class SecurityQueryV1(TypedDict):
