@@ -837,6 +837,7 @@ class SecurityBanV1Reply(TypedDict):
     name: str
     killed: int
     until: NotRequired[str]
+    known: NotRequired[bool]
 
 
 class SecurityBanLiftedV1(TypedDict):
