@@ -960,6 +960,7 @@ class SecurityWhoRanV1Reply(TypedDict):
     """Whose jobs ran on a node"""
 
     jobs: list[SecurityWhoRanV1ReplyJobs]
+    more: NotRequired[bool]
 
 
 class SiteDescribedV1(TypedDict):
