@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
+import amqp.exceptions
+import structlog
+
 from bus.apply import store
+from bus.consume import IDLE_S
 from bus.event import Event
 from bus.gate import word
 from bus.login import login
 from bus.loops import BatchLoop
+from bus.parking import storable
 from bus.topology import Binding, Queue, Topology
 from bus.transport import Delivery
+
+log = structlog.get_logger()
 
 EXCHANGE = "amq.rabbitmq.event"
 FAILED = "user.authentication.failure"
 LOGIN_FAILED = "security.login_failed.v1"
 SOURCE = "/pilotbus/bus.broker_events"
 MOST_KEPT = 10_000
+MOST_AT_ONCE = 1_000
+GATHER_S = 1.0  # a guesser tries hundreds of times a second, and is to fill the queue, which is bounded, and not the event store
+MOST_NAMES = 5
 _BOUNDED = {"x-queue-type": "classic", "x-max-length": MOST_KEPT, "x-overflow": "drop-head"}
+_ACCOUNT = re.compile(r"[a-z][a-zA-Z0-9_-]{0,31}|pilot-[A-Za-z0-9_-]{1,58}")
 
 
 class BrokerEventsLoop(BatchLoop):
@@ -36,31 +47,64 @@ class BrokerEventsLoop(BatchLoop):
         self.ready.set()  # a broker without the plugin is no reason not to start
 
     def open(self) -> None:
-        """Consuming."""
-        self.transport.declare(self._topology)
-        super().open()
+        """Consuming; or at an end, where the broker tells nothing of itself."""
+        try:
+            self.transport.declare(self._topology)
+        except amqp.exceptions.NotFound:
+            log.warning("broker_events.off", reason=f"no exchange {EXCHANGE}: enable rabbitmq_event_exchange and start again")
+            self.stopping.set()
+            return
+        self.transport.consume(self.name, MOST_AT_ONCE)
+
+    def turn(self) -> None:
+        """What came is told, and more may gather."""
+        if deliveries := self.transport.receive(MOST_AT_ONCE, IDLE_S):
+            self.take(deliveries)
+            self.stopping.wait(GATHER_S)
 
     def settle(self, deliveries: Sequence[Delivery]) -> None:
         """These are in the event store."""
-        counts = Counter(map(failed, deliveries))
-        events = [
-            Event(
-                LOGIN_FAILED, SOURCE, account or "_", {"account": account, "peer": peer, "mechanism": mechanism, "count": count}
-            )
-            for (account, peer, mechanism), count in counts.items()
-        ]
+        facts = told([failed(delivery.headers) for delivery in deliveries])
+        events = [Event(LOGIN_FAILED, SOURCE, fact["account"], fact) for fact in facts]
         with self.database.transaction():
             stored = store(self.database, events, self.words)
         self.send(stored)
 
 
-def failed(delivery: Delivery) -> tuple[str, str, str]:
-    """Who tried, from where, and how; what was typed as the account may be a secret typed in the wrong place."""
-    told = delivery.headers
-    typed = str(told.get("name") or "")
-    account = word(typed) if len(typed) <= 64 else "_"
-    peer = str(told.get("connection_name") or "").rpartition(" -> ")[0].rpartition(":")[0]
-    return account, peer[:64] or "unknown", str(told.get("auth_mechanism") or told.get("protocol") or "unknown")[:64]
+def told(failures: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
+    """One fact per account, address and kind, with how often and why at last; an address that tries many names is one fact."""
+    names: dict[str, set[str]] = {}
+    for one in failures:
+        names.setdefault(one["peer"], set()).add(one["account"])
+    facts: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for one in failures:
+        account = one["account"] if len(names[one["peer"]]) <= MOST_NAMES else "_"
+        fact = facts.setdefault((account, one["peer"], one["mechanism"]), {"count": 0})
+        fact |= {**one, "account": account, "count": fact["count"] + 1}
+    return list(facts.values())
+
+
+def failed(headers: Mapping[str, Any]) -> dict[str, str]:
+    """Who tried, from where, how, and why it failed.
+
+    What was typed as the account may be a secret in the wrong place, so only what looks like an account is told; the name in a
+    certificate is no secret.
+    """
+    typed = str(headers.get("name") or "")
+    mechanism = str(headers.get("auth_mechanism") or headers.get("protocol") or headers.get("connection_type") or "unknown")
+    account = word(typed) if mechanism == "EXTERNAL" else typed if _ACCOUNT.fullmatch(typed) else "_"
+    peer = str(headers.get("connection_name") or "").rpartition(" -> ")[0].rpartition(":")[0]
+    why = _text(headers.get("error"))
+    reason = why.replace(typed, account) if len(typed) > 1 else why
+    fact = {"account": account, "peer": peer[:64] or "unknown", "mechanism": mechanism[:64]}
+    return fact | ({"reason": storable(reason[:200])} if reason else {})
+
+
+def _text(value: Any) -> str:
+    """Erlang's strings are lists of numbers."""
+    if isinstance(value, list):
+        return "".join(chr(number) for number in value if isinstance(number, int) and 0 < number < 0x110000)
+    return str(value or "")
 
 
 def _in(url: str, vhost: str) -> str:

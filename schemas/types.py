@@ -837,6 +837,7 @@ class SecurityBanV1Reply(TypedDict):
     name: str
     killed: int
     until: NotRequired[str]
+    known: NotRequired[bool]
 
 
 class SecurityBanLiftedV1(TypedDict):
@@ -876,6 +877,7 @@ class SecurityLoginFailedV1(TypedDict):
     peer: str
     mechanism: str
     count: int
+    reason: NotRequired[str]
 
 
 class SecurityQueryV1(TypedDict):
@@ -958,6 +960,7 @@ class SecurityWhoRanV1Reply(TypedDict):
     """Whose jobs ran on a node"""
 
     jobs: list[SecurityWhoRanV1ReplyJobs]
+    more: NotRequired[bool]
 
 
 class SiteDescribedV1(TypedDict):

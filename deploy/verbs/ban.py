@@ -16,13 +16,15 @@ def run(
     kind: Kind,
     name: Name,
     reason: Annotated[str, typer.Option(help="Why; whoever is refused is told.")],
-    hours: Annotated[float | None, typer.Option(help="For so long; until it is lifted when absent.")] = None,
+    hours: Annotated[
+        float | None, typer.Option(help="For so long, as 0.5 or 48; until it is lifted when absent.", min=0.02)
+    ] = None,
     kill_jobs: Annotated[bool, typer.Option("--kill-jobs", help="Kill a person's jobs on pilots too.")] = False,  # noqa: FBT002
     json: Json = False,  # noqa: FBT002 - an option of the command line
 ) -> None:
     """Shut somebody out."""
     asked: dict[str, Any] = {"kind": kind, "name": name, "reason": reason}
-    asked |= {"minutes": max(1, round(hours * 60))} if hours else {}
+    asked |= {"minutes": round(hours * 60)} if hours else {}
     asked |= {"kill_jobs": True} if kill_jobs else {}
     with client("ban") as bus:
         told = bus.ask("security.ban.v1", asked)
@@ -30,4 +32,5 @@ def run(
         print_json(told)
     else:
         killed = f"; {told['killed']} jobs on pilots are to be killed" if told["killed"] else ""
-        talk.print(f"{kind} {name} is banned{' until ' + told['until'] if 'until' in told else ''}{killed}", markup=False)
+        typo = "" if told.get("known", True) else f"; no such {kind} is known"
+        talk.print(f"{kind} {name} is banned{' until ' + told['until'] if 'until' in told else ''}{killed}{typo}", markup=False)

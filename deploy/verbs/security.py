@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 from json import loads
 from typing import Annotated, Any
 
 import typer
 
-from bus.errors import Invalid
-from deploy.verbs.common import Json, client, print_json, print_line, print_table
+from bus.errors import Invalid, Unavailable
+from deploy.verbs.common import DENIED, Failure, Json, client, print_json, print_line, print_table, safe
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -26,7 +27,10 @@ def run(
     asked: dict[str, Any] = {"since": moment(since), "limit": limit} | ({"account": account} if account else {})
     with client("security") as bus:
         if follow:
-            bus.follow("security.#", "pilot.revoked.#")
+            try:
+                bus.follow("security.#", "pilot.revoked.#")
+            except Unavailable as problem:
+                raise Failure("what happens to others is for operators to follow", DENIED) from problem
         events = bus.ask("security.query.v1", asked)["events"][::-1]
         if json and not follow:
             print_json(events)
@@ -37,7 +41,13 @@ def run(
                 if json:
                     print_line(loads(event.to_json()))
                 else:
-                    print_table(("", "", "", ""), [row({"type": event.type, "at": event.time, "told": event.data})])
+                    sys.stdout.write(line({"type": event.type, "at": event.time, "told": event.data}) + "\n")
+                    sys.stdout.flush()
+
+
+def line(event: dict[str, Any]) -> str:
+    """What is printed as it happens: a table would have to know the width of what is yet to come."""
+    return "  ".join(map(safe, row(event)))
 
 
 def row(event: dict[str, Any]) -> tuple[str, str, str, str]:

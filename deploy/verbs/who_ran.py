@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bus.errors import Invalid
-from deploy.verbs.common import NOT_FOUND, Failure, Json, client, print_json, print_table
+from deploy.verbs.common import NOT_FOUND, PARTIAL, Failure, Json, client, print_json, print_table
 
 
 def run(
@@ -18,13 +18,16 @@ def run(
 ) -> None:
     """Say whose jobs ran on a node."""
     with client("who-ran") as bus:
-        jobs = bus.ask("security.who_ran.v1", {"host": host, "at": moment(time)})["jobs"]
+        told = bus.ask("security.who_ran.v1", {"host": host, "at": moment(time)})
+    jobs = told["jobs"]
     if json:
         print_json(jobs)
     else:
         names = ("job_id", "attempt", "owner", "vo", "site", "pilot_id", "began", "ended", "state")
         rows = ([job.get(name, "") for name in names] for job in jobs)
         print_table(("JobID", "Attempt", "Owner", "VO", "Site", "Pilot", "Began", "Ended", "State"), rows)
+    if told.get("more"):
+        raise Failure(f"these are not all: more than {len(jobs)} jobs ran there", PARTIAL)
     if not jobs:
         raise Failure(f"nobody's job ran on {host} at {time}", NOT_FOUND)
 

@@ -14,24 +14,29 @@ EMITS = ("security.banned.v1", "pilot.revoked.v1", "job.kill_requested.v1")
 SERVICES = ("pilotbus", "guest")
 
 
-def decide(asked: Mapping[str, Any], asker: str, pilot: Mapping[str, Any] | None) -> tuple[str, str]:
+def decide(asked: Mapping[str, Any], asker: str, *, known: bool) -> tuple[str, str]:
     """The code and the sentence of a refusal, or nothing."""
     kind, name = asked["kind"], asked["name"]
     if kind == "user" and name == asker:
         return "invalid", "you can not ban yourself"
     if kind == "user" and (name in SERVICES or name.startswith("pilot-")):
         return "invalid", f"{name} is no person; a pilot is banned by its id"
-    if kind == "pilot" and pilot is None:
+    if kind == "pilot" and not known:
         return "not_found", f"there is no pilot {name}"
+    if kind == "pilot" and "minutes" in asked:
+        return "invalid", "a banned pilot is revoked for good, and not for a time"
+    if kind != "user" and asked.get("kill_jobs"):
+        return "invalid", f"only a person has jobs that can be killed, and not a {kind}"
     return "", ""
 
 
 def handle(event: Event, db: Db) -> Iterable[Event]:
     asked, name = event.data, event.data["name"]
-    code, reason = decide(asked, event.authid or "", db.one("pilot", pilot_id=name))
+    known = bool((db.one("known", kind=asked["kind"], whom=name) or {})["known"])
+    code, reason = decide(asked, event.authid or "", known=known)
     if code:
         return [event.refuse(code, reason)]
-    doomed = db.all("on_pilots", owner=name) if asked["kind"] == "user" and asked.get("kill_jobs") else []
+    doomed = db.all("on_pilots", owner=name) if asked.get("kill_jobs") else []
     until = ends(event.time, asked.get("minutes"))
     ban = {"kind": asked["kind"], "name": name}
     whom = {"kind": asked["kind"], "whom": name}
@@ -49,7 +54,7 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
         db.run("order", at=event.time, **{key: job[key] for key in ("pilot_id", "job_id", "attempt")})
         told = {key: job[key] for key in ("job_id", "attempt", "pilot_id")} | {"requested_by": event.authid}
         facts.append(event.answer("job.kill_requested.v1", job["job_id"], told).of(job["owner"], job["vo"]))
-    return [*facts, event.reply(ban | ended | {"killed": len(doomed)})]
+    return [*facts, event.reply(ban | ended | {"known": known, "killed": len(doomed)})]
 
 
 def ends(at: str, minutes: int | None) -> str | None:

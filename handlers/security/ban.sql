@@ -1,5 +1,9 @@
--- name: pilot
-SELECT pilot_id FROM trust.enrolments WHERE pilot_id = %(pilot_id)s;
+-- name: known
+SELECT CASE %(kind)s::text
+    WHEN 'pilot' THEN EXISTS (SELECT FROM trust.enrolments WHERE pilot_id = %(whom)s)
+    WHEN 'site' THEN EXISTS (SELECT FROM site.sites WHERE site = %(whom)s) OR EXISTS (SELECT FROM trust.enrolments WHERE site = %(whom)s)
+    ELSE EXISTS (SELECT FROM registry.users WHERE account = %(whom)s) OR EXISTS (SELECT FROM job.jobs WHERE owner = %(whom)s)
+END AS known;
 
 -- name: on_pilots
 SELECT job_id, attempt, pilot_id, owner, vo FROM job.jobs

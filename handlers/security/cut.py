@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from bus import Db, Event
-from schemas.rules.identity import pilot_account
 
 CONSUMES = ("security.banned.v1", "security.ban_lifted.v1", "security.block_ended.v1", "pilot.revoked.v1")
 EMITS = ()
@@ -26,23 +25,21 @@ class Hands(Protocol):
         ...
 
 
-def decide(event: Event) -> tuple[str, str]:
-    """What kind of account the event is about, and its name."""
-    if "pilot_id" in event.data:
-        return "pilot", event.data["pilot_id"]
-    return event.data["kind"], event.data["name"]
+def decide(kind: str, known: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
+    """Who is shut out now that this event has come, and who is let in."""
+    if kind == "security.block_ended.v1":
+        return [], [one["account"] for one in known if one["revoked"] or not one["banned"]]
+    back = [one["account"] for one in known if not one["banned"]]
+    if kind == "security.ban_lifted.v1":
+        return [], back  # who is shut out for another reason is so already
+    return [one["account"] for one in known if one["banned"] and one["may_come"]], back
 
 
 def act(event: Event, db: Db, hands: Hands) -> Iterable[Event]:
-    kind, name = decide(event)
-    pilots = [] if kind == "user" else db.all("pilots", kind=kind, whom=name)
-    accounts = [name] if kind == "user" else [pilot_account(row["pilot_id"]) for row in pilots]
-    banned = {row["account"] for row in db.all("banned", accounts=accounts)}
-    if event.type == "security.block_ended.v1":
-        hands.let_in(accounts)
-        return []
-    hands.shut_out([account for account in accounts if account in banned], event.data.get("reason", "banned"))
-    hands.let_in([account for account in accounts if account not in banned])
-    if event.type == "pilot.revoked.v1":
+    kind, name = ("pilot", event.data["pilot_id"]) if "pilot_id" in event.data else (event.data["kind"], event.data["name"])
+    out, back = decide(event.type, db.all("person", account=name) if kind == "user" else db.all("pilots", kind=kind, whom=name))
+    hands.shut_out(out, event.data.get("reason", "banned"))
+    hands.let_in(back)
+    if kind == "pilot" and out:
         db.run("arm", pilot_id=name, within_s=TOKENS_OVER_S)
     return []

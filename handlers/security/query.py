@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from bus import Db, Event, fitting
+from schemas.rules.identity import pilot_of
 
 CONSUMES = ("security.query.v1",)
 EMITS = ()
@@ -14,8 +15,8 @@ LIMIT = 50
 
 
 def handle(event: Event, db: Db) -> Iterable[Event]:
-    asked, limit = event.data, event.data.get("limit", LIMIT)
+    asked, account, limit = event.data, event.data.get("account"), event.data.get("limit", LIMIT)
     since = asked.get("since") or datetime.fromisoformat(event.time) - timedelta(days=1)
-    rows = db.all("events", since=since, account=asked.get("account"), limit=limit + 1)
+    rows = db.all("events", since=since, account=account, pilot_id=pilot_of(account or ""), limit=limit + 1)
     shown = fitting(rows[:limit])
     return [event.reply({"events": shown, "more": len(rows) > len(shown)})]

@@ -23,8 +23,10 @@ def decide(account: str) -> dict[str, str]:
 def handle(event: Event, db: Db) -> Iterable[Event]:
     ban = decide(event.data["account"])
     until = (datetime.fromisoformat(event.time) + SUSPENDED).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    told = ban | {"reason": f"it flooded the bus: {event.data['dropped']} messages were too much", "until": until}
     whom = {"kind": ban["kind"], "whom": ban["name"], "until": until}
+    if db.one("out_longer", **whom):
+        return []  # an operator's ban is not shortened, and nobody is told that it ends
+    told = ban | {"reason": f"it flooded the bus: {event.data['dropped']} messages were too much", "until": until}
     db.run("ban", at=event.time, reason=told["reason"], **whom)
     db.run("arm", **whom)
     return [event.answer("security.banned.v1", "_", told | {"banned_by": "pilotbus"})]

@@ -1,10 +1,16 @@
+-- name: out_longer
+SELECT banned_by FROM trust.bans WHERE kind = %(kind)s AND name = %(whom)s AND (until IS NULL OR until >= %(until)s);
+
 -- name: ban
--- A ban by an operator is not shortened.
 INSERT INTO trust.bans AS known (kind, name, reason, banned_by, banned_at, until)
 VALUES (%(kind)s, %(whom)s, %(reason)s, 'pilotbus', %(at)s, %(until)s)
-ON CONFLICT (kind, name) DO UPDATE SET until = greatest(known.until, excluded.until) WHERE known.until IS NOT NULL;
+ON CONFLICT (kind, name) DO UPDATE
+SET reason = excluded.reason, banned_by = excluded.banned_by, banned_at = excluded.banned_at, until = excluded.until
+WHERE known.until < excluded.until;
 
 -- name: arm
-INSERT INTO bus.timers VALUES ('ban/' || %(kind)s || '/' || %(whom)s, %(until)s, 'security.ban_lifted.v1', '_',
-    jsonb_build_object('kind', %(kind)s::text, 'name', %(whom)s::text))
-ON CONFLICT (timer) DO UPDATE SET due_at = greatest(bus.timers.due_at, excluded.due_at);
+-- As the row has it now: an operator may just have banned for good.
+INSERT INTO bus.timers
+SELECT 'ban/' || kind || '/' || name, until, 'security.ban_lifted.v1', '_', jsonb_build_object('kind', kind, 'name', name)
+FROM trust.bans WHERE kind = %(kind)s AND name = %(whom)s AND until IS NOT NULL
+ON CONFLICT (timer) DO UPDATE SET due_at = excluded.due_at;

@@ -1,5 +1,6 @@
 -- name: known
-SELECT EXISTS (SELECT FROM trust.bans WHERE kind = %(kind)s AND name = %(whom)s) AS banned,
+SELECT EXISTS (SELECT FROM trust.bans
+               WHERE kind = %(kind)s AND name = %(whom)s AND (until IS NULL OR until > now())) AS banned,
        EXISTS (SELECT FROM trust.enrolments WHERE pilot_id = %(whom)s AND revoked_at IS NOT NULL) AS revoked;
 
 -- name: lift

@@ -9,8 +9,10 @@ from bus import Db, Event, fitting
 CONSUMES = ("security.who_ran.v1",)
 EMITS = ()
 
+LIMIT = 200
+
 
 def handle(event: Event, db: Db) -> Iterable[Event]:
-    rows = db.all("ran", host=event.data["host"], at=event.data["at"])
-    jobs = [{name: value for name, value in row.items() if value is not None} for row in rows]
-    return [event.reply({"jobs": fitting(jobs)})]
+    rows = db.all("ran", host=event.data["host"], at=event.data["at"], limit=LIMIT + 1)
+    jobs = fitting([{name: value for name, value in row.items() if value is not None} for row in rows[:LIMIT]])
+    return [event.reply({"jobs": jobs, "more": len(rows) > len(jobs)})]

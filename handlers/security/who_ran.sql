@@ -1,15 +1,21 @@
 -- name: ran
 -- A pilot lives for days at most: what is older than a fortnight before the moment can not have been on the node.
 WITH pilots AS (
-    SELECT DISTINCT body->'data'->>'pilot_id' AS pilot_id FROM bus.events
+    SELECT body->'data'->>'pilot_id' AS pilot_id FROM bus.events
     WHERE recorded_at BETWEEN %(at)s::timestamptz - interval '14 days' AND %(at)s::timestamptz + interval '1 hour'
-      AND ((type = 'pilot.reported.v1' AND body->'data'->'details'->>'host' = %(host)s)
-           OR (type = 'pilot.enrolled.v1' AND body->'data'->>'peer' = %(host)s))
+      AND type = 'pilot.reported.v1' AND body->'data'->'details'->>'host' = %(host)s
+    UNION
+    SELECT body->'data'->>'pilot_id' FROM bus.events
+    WHERE recorded_at BETWEEN %(at)s::timestamptz - interval '14 days' AND %(at)s::timestamptz + interval '1 hour'
+      AND type = 'pilot.enrolled.v1' AND body->'data'->>'peer' = %(host)s
 ), matched AS (
-    SELECT m.recorded_at AS began, m.body->>'owner' AS owner, m.body->>'vo' AS vo, m.body->'data' AS told
-    FROM bus.events m JOIN pilots p ON p.pilot_id = m.body->'data'->>'pilot_id'
-    WHERE m.type = 'job.matched.v1'
-      AND m.recorded_at BETWEEN %(at)s::timestamptz - interval '14 days' AND %(at)s::timestamptz
+    -- pilot by pilot, with OFFSET 0: all matches of a fortnight are too many to read
+    SELECT m.* FROM pilots p, LATERAL (
+        SELECT e.recorded_at AS began, e.body->>'owner' AS owner, e.body->>'vo' AS vo, e.body->'data' AS told FROM bus.events e
+        WHERE e.type = 'job.matched.v1' AND e.body->'data'->>'pilot_id' = p.pilot_id
+          AND e.recorded_at BETWEEN %(at)s::timestamptz - interval '14 days' AND %(at)s::timestamptz
+        OFFSET 0
+    ) m
 ), lives AS (
     SELECT m.*, o.recorded_at AS ended, o.state FROM matched m
     LEFT JOIN LATERAL (
@@ -23,4 +29,4 @@ SELECT (told->>'job_id')::bigint AS job_id, (told->>'attempt')::int AS attempt, 
        coalesce(vo, '') AS vo, told->>'site' AS site, told->>'pilot_id' AS pilot_id,
        to_char(began AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS began,
        to_char(ended AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS ended, state
-FROM lives WHERE ended IS NULL OR ended >= %(at)s ORDER BY job_id, attempt LIMIT 200;
+FROM lives WHERE ended IS NULL OR ended >= %(at)s ORDER BY job_id, attempt LIMIT %(limit)s;

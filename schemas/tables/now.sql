@@ -627,6 +627,10 @@ CREATE INDEX events_hosts ON ONLY bus.events USING btree (((((body -> 'data'::te
 
 CREATE INDEX events_default_expr_idx1 ON bus.events_default USING btree (((((body -> 'data'::text) -> 'details'::text) ->> 'host'::text))) WHERE (type = 'pilot.reported.v1'::text);
 
+CREATE INDEX events_peers ON ONLY bus.events USING btree ((((body -> 'data'::text) ->> 'peer'::text))) WHERE (type = 'pilot.enrolled.v1'::text);
+
+CREATE INDEX events_default_expr_idx2 ON bus.events_default USING btree ((((body -> 'data'::text) ->> 'peer'::text))) WHERE (type = 'pilot.enrolled.v1'::text);
+
 CREATE INDEX events_security ON ONLY bus.events USING btree (recorded_at) WHERE ((type ~~ 'security.%'::text) OR (type = 'pilot.revoked.v1'::text));
 
 CREATE INDEX events_default_recorded_at_idx ON bus.events_default USING btree (recorded_at) WHERE ((type ~~ 'security.%'::text) OR (type = 'pilot.revoked.v1'::text));
@@ -662,6 +666,8 @@ ALTER INDEX bus.events_event_id ATTACH PARTITION bus.events_default_event_id_idx
 ALTER INDEX bus.events_matched ATTACH PARTITION bus.events_default_expr_idx;
 
 ALTER INDEX bus.events_hosts ATTACH PARTITION bus.events_default_expr_idx1;
+
+ALTER INDEX bus.events_peers ATTACH PARTITION bus.events_default_expr_idx2;
 
 ALTER INDEX bus.events_pkey ATTACH PARTITION bus.events_default_pkey;
 

@@ -29,7 +29,7 @@ def hands(hands: dict[str, Any], vhost: Vhost) -> Iterator[dict[str, Any]]:
     """The real administration; what the test has shut out is let in again, because the broker is everybody's."""
     real = Administration(vhost.management_url, vhost.ca_file, lambda: vhost.issuer.management().text)
     yield hands | {"security.cut": real}
-    real.let_in(["pilot-p7", "mallory"])
+    real.let_in(["mallory", *(f"pilot-p{number}" for number in range(1, 10))])
 
 
 def connected(url: str, vhost: Vhost) -> Any:
@@ -79,6 +79,21 @@ def test_a_banned_person_is_cut_off_and_comes_back_when_it_is_lifted(house: Runn
         operator.ask("security.unban.v1", {"kind": "user", "name": "mallory"})
         with pytest.raises(Refused, match="not banned"):
             operator.ask("security.unban.v1", {"kind": "user", "name": "mallory"})
+    until(lambda: not _refused(url, vhost))
+
+
+def test_all_pilots_of_a_banned_site_are_cut_off_and_come_back(db: psycopg.Connection[Any], house: Runner, vhost: Vhost) -> None:
+    db.execute("UPDATE trust.enrolments SET site = 'GRID.JINR.ru' WHERE pilot_id = 'p8'")
+    url = vhost.pilot("p7")
+    with connected(vhost.pilot("p8"), vhost) as elsewhere:
+        connection = connected(url, vhost)
+        ban(vhost, "site", "CLOUD.CNIC.cn")
+        assert seconds_until_closed(connection) < 5
+        assert _refused(url, vhost)
+        elsewhere.process_data_events(time_limit=0)
+        assert elsewhere.is_open
+    with Client(vhost.client_url, vhost.ca_file) as operator:
+        operator.ask("security.unban.v1", {"kind": "site", "name": "CLOUD.CNIC.cn"})
     until(lambda: not _refused(url, vhost))
 
 

@@ -20,19 +20,34 @@ def ban(kind: str, name: str, **more: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "pilot", "code"),
+    ("asked", "known", "code"),
     [
-        ("user", "bob", None, ""),
-        ("user", "root", None, "invalid"),
-        ("user", "pilotbus", None, "invalid"),
-        ("user", "pilot-p1", None, "invalid"),
-        ("pilot", "p1", {"pilot_id": "p1"}, ""),
-        ("pilot", "nobody", None, "not_found"),
-        ("site", "Any.Site.org", None, ""),
+        ({"kind": "user", "name": "bob"}, True, ""),
+        ({"kind": "user", "name": "bob", "kill_jobs": True, "minutes": 5}, True, ""),
+        ({"kind": "user", "name": "nobody"}, False, ""),
+        ({"kind": "user", "name": "root"}, True, "invalid"),
+        ({"kind": "user", "name": "pilotbus"}, False, "invalid"),
+        ({"kind": "user", "name": "pilot-p1"}, False, "invalid"),
+        ({"kind": "pilot", "name": "p1"}, True, ""),
+        ({"kind": "pilot", "name": "p1", "minutes": 5}, True, "invalid"),
+        ({"kind": "pilot", "name": "nobody"}, False, "not_found"),
+        ({"kind": "site", "name": "Any.Site.org", "minutes": 5}, False, ""),
+        ({"kind": "site", "name": "Any.Site.org", "kill_jobs": True}, True, "invalid"),
     ],
 )
-def test_who_may_be_banned(kind: str, name: str, pilot: Any, code: str) -> None:
-    assert decide({"kind": kind, "name": name}, "root", pilot)[0] == code
+def test_who_may_be_banned_and_how(asked: Any, known: Any, code: str) -> None:
+    assert decide(asked, "root", known=known)[0] == code
+
+
+def test_whether_anybody_of_that_name_is_known_is_told(story: Story) -> None:
+    waiting(story)
+    for kind, name, known in (
+        ("user", "ada", True),
+        ("user", "adda", False),
+        ("site", "CLOUD.CNIC.cn", True),
+        ("site", "A.B", False),
+    ):
+        assert story.when(ban(kind, name), once=False).answers[-1].data["known"] is known
 
 
 def test_a_ban_may_end_by_itself(story: Story) -> None:

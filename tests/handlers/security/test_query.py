@@ -21,5 +21,6 @@ def test_the_newest_first_and_by_account(story: Story) -> None:
         story.given("security.ban", event("security.ban.v1", "_", {"kind": kind, "name": name, "reason": "x"}, authid="root"))
     assert shown(story) == [("pilot.revoked.v1", "p1"), ("security.banned.v1", "p1"), ("security.banned.v1", "bob")]
     assert shown(story, account="bob") == [("security.banned.v1", "bob")]
+    assert len(shown(story, account="p1")) == len(shown(story, account="pilot-p1")) == 2
     assert shown(story, limit=1) == [("pilot.revoked.v1", "p1")]
     assert shown(story, since="2099-01-01T00:00:00Z") == []

@@ -31,3 +31,8 @@ def test_a_revoked_pilot_stays_revoked(story: Story) -> None:
     story.sql("UPDATE trust.enrolments SET revoked_at = now(), revoked_because = 'x' WHERE pilot_id = 'p1'")
     story.sql("INSERT INTO trust.bans VALUES ('pilot', 'p1', 'x', 'root', now())").when(unban("pilot", "p1"), once=False)
     story.then(("request.refused.v1.reply", {"code": "conflict"}))
+
+
+def test_a_ban_that_has_ended_by_itself_is_no_ban(story: Story) -> None:
+    story.sql("INSERT INTO trust.bans VALUES ('user', 'bob', 'x', 'root', now(), now() - interval '1 minute')")
+    story.when(unban("user", "bob"), once=False).then(("request.refused.v1.reply", {"code": "not_found"}))

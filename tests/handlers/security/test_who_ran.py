@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Any
 
+import psycopg
+
 from bus.event import now
-from tests.fix_house import Story
+from bus.sql import statements
+from tests.fix_house import ROOT, Story
 from tests.handlers.people import event, matched, report
 
 HANDLER = "security.who_ran"
 STORED = """INSERT INTO bus.events (event_id, type, subject, body, recorded_at)
 SELECT gen_random_uuid(), 'pilot.reported.v1', 'p1',
        json_build_object('data', json_build_object('pilot_id', 'p1', 'details', json_build_object('host', 'wn1'))),
+       now() - interval '1 hour'"""
+
+ENROLLED = """INSERT INTO bus.events (event_id, type, subject, body, recorded_at)
+SELECT gen_random_uuid(), 'pilot.enrolled.v1', 'p1', '{"data": {"pilot_id": "p1", "peer": "192.0.2.7"}}',
        now() - interval '1 hour'"""
 
 
@@ -40,3 +48,36 @@ def test_a_job_that_was_over_by_then_is_not_named(story: Story) -> None:
     (job,) = asked(story.sql(before), at=(dt.datetime.now(dt.UTC) - dt.timedelta(minutes=5)).isoformat())
     assert job["state"] == "Done"
     assert job["began"] < job["ended"]
+
+
+def test_a_node_is_known_by_the_address_from_which_its_pilot_enrolled(story: Story) -> None:
+    matched(story).sql(ENROLLED)
+    assert [job["job_id"] for job in asked(story, "192.0.2.7")] == [1]
+    assert asked(story) == []
+
+
+def test_more_than_fits_is_said_to_be_more(story: Story) -> None:
+    matched(story).sql(STORED).sql(
+        """INSERT INTO bus.events (event_id, type, subject, body, recorded_at)
+        SELECT gen_random_uuid(), type, n::text, replace(body::text, '"job_id":1,', '"job_id":' || n || ',')::json, recorded_at
+        FROM bus.events, generate_series(2, 201) n WHERE type = 'job.matched.v1'"""
+    )
+    jobs = asked(story)
+    assert 0 < len(jobs) <= 200
+    assert story.answers[0].data["more"] is True
+
+
+def test_among_thousands_only_the_events_of_the_nodes_pilots_are_read(db: psycopg.Connection[Any]) -> None:
+    db.execute(
+        """INSERT INTO bus.events (event_id, type, subject, body, recorded_at)
+        SELECT gen_random_uuid(), (ARRAY['job.matched.v1', 'pilot.enrolled.v1', 'pilot.reported.v1'])[1 + n % 3], (n / 3)::text,
+               json_build_object('data', json_build_object('job_id', n / 3, 'pilot_id', 'p' || n / 3, 'peer', 'n' || n,
+               'details', json_build_object('host', 'wn' || n / 3))), now() - interval '1 hour'
+        FROM generate_series(1, 30000) n"""
+    )
+    db.execute("ANALYZE bus.events")
+    asked = {"host": "wn77", "at": now(), "limit": 201}
+    statement = statements(ROOT / "handlers" / "security" / "who_ran.sql")["ran"]
+    plan = "\n".join(line for (line,) in db.execute("EXPLAIN ANALYZE " + statement, asked))
+    most = max(int(rows) for rows in re.findall(r"actual time=[0-9.]+ rows=([0-9]+)", plan.replace("..", "")))
+    assert most < 10, plan
