@@ -16,6 +16,7 @@ from pilot.command import Job, Pilot
 from pilot.payload import CanNotStart, Limits, Outcome, Payload
 from pilot.sandbox import BadSandbox
 from pilot.wire.lines import Stream
+from schemas.rules.secrets import scrub
 
 SAYS = ("job.reported.v1", "pilot.reported.v1", "log.written.v1")
 _PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -72,7 +73,7 @@ def report(pilot: Pilot, job: Job, state: str, minor: str, sentence: str = "", *
     """The job's step is said, after all that was said before."""
     data = {**job.label, "pilot_id": pilot.pilot_id, "state": state, "minor_status": minor, **more}
     if sentence:
-        data["application_status"] = sentence[:_LONGEST_SENTENCE]
+        data["application_status"] = scrub(sentence)[:_LONGEST_SENTENCE]  # first: half a secret is one too
     pilot.say("job.reported.v1", data)
     pilot.log(f"job {job.job_id}, attempt {job.attempt}: {state}, {minor}{': ' + sentence if sentence else ''}", job)
 

@@ -13,6 +13,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from schemas.rules.secrets import scrub
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from importlib.abc import Traversable
@@ -35,7 +37,10 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # JSON may say them; Postgres can
 
 
 class Invalid(ValueError):
-    """The body is not what its schema promises: one sentence that names the place."""
+    """The body is not what its schema promises: one sentence that names the place, and holds no secret that it quotes."""
+
+    def __init__(self, sentence: str = "") -> None:
+        super().__init__(scrub(sentence))
 
 
 @cache

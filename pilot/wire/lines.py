@@ -37,7 +37,7 @@ class Lines:
         self._most_lines = most_lines
         self._most_characters = most_characters
         self._lock = threading.Lock()
-        self._scrubber = Scrubber()
+        self._scrubbers: dict[Stream, Scrubber] = {}
         self._queues: dict[Stream, deque[_Line]] = {}
         self._numbers: dict[Stream, int] = {}
         self._dropped: dict[Stream, int] = {}
@@ -49,7 +49,8 @@ class Lines:
     def add(self, stream: Stream, text: str) -> None:
         """The text is numbered and waits, without secrets; one longer than 2000 characters becomes several lines."""
         with self._lock:
-            clean = self._scrubber.line(stream, text.replace("\x00", "\ufffd"))  # NUL is what Postgres can not keep
+            scrubber = self._scrubbers.setdefault(stream, Scrubber())
+            clean = scrubber.line(text.replace("\x00", "\ufffd"))  # NUL is what Postgres can not keep
             for start in range(0, len(clean) or 1, LONGEST_TEXT):
                 self._add(stream, clean[start : start + LONGEST_TEXT])
 
