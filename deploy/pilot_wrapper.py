@@ -26,6 +26,9 @@ _SCRIPT = r"""#!/bin/sh
 # A pilot of pilotbus {version}. It checks its signature, its digest and its dates before anything of it runs.
 set -u
 umask 077
+unset OPENSSL_CONF OPENSSL_MODULES
+# one function, so that a script that was cut off runs nothing
+main() {{
 refuse() {{
     echo "pilot wrapper: $1" >&2
     exit "$2"
@@ -38,6 +41,8 @@ trap '[ -z "$child" ] && exit 143; kill -TERM "$child" 2>/dev/null' TERM
 trap '[ -z "$child" ] && exit 130; kill -INT "$child" 2>/dev/null' INT
 trap '[ -z "$child" ] && exit 129; kill -TERM "$child" 2>/dev/null' HUP
 {blocks}
+printf '%s\n' "${{PILOTBUS_LEAST_VERSION:-}}" | grep -Eq '^([0-9]+(\.[0-9]+)*)?$' ||
+    refuse "PILOTBUS_LEAST_VERSION is no version, such as 2026.1.0" 25
 told() {{ sed -n "s/^$1=//p" "$work/manifest"; }}
 older() {{ [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | sort -t. -k1,1n -k2,2n -k3,3n | head -n 1)" = "$1" ]; }}
 
@@ -66,7 +71,7 @@ done
 
 [ ! -s "$work/secret" ] || set -- --secret-file "$work/secret" "$@"
 [ ! -s "$work/ca" ] || set -- --ca "$work/ca" "$@"
-"$python" "$work/pilot.pyz" {flags} "$@" &
+"$python" -I "$work/pilot.pyz" {flags} "$@" &
 child=$!
 code=0
 wait "$child" || code=$?
@@ -76,6 +81,8 @@ while kill -0 "$child" 2>/dev/null; do
     wait "$child" || code=$?
 done
 exit "$code"
+}}
+main "$@"
 {zip}
 """
 
@@ -125,21 +132,35 @@ def wrap(
     addresses: dict[str, str],
     ca: str = "",
     secret: str = "",
-    lives: timedelta = timedelta(days=7),
+    lives: timedelta = timedelta(days=1),
     version: str = VERSION,
     least_version: str = VERSION,
 ) -> str:
     """The script that carries this zip; `addresses` are flags of the pilot and their values. Raises Invalid."""
+    if "PILOTBUS_END" in ca + secret:
+        raise Invalid("the authority or the secret holds what ends a block of the wrapper")
     for value in addresses.values():
         if not re.fullmatch(r"[A-Za-z0-9._:/%?=&@-]*", value):
             raise Invalid(f"{value!r} can not be put into a shell script")
     expires = (datetime.now(UTC) + lives).strftime(_MOMENT)
     digest = hashlib.sha256(archive).hexdigest()
-    manifest = f"version={version}\nsha256={digest}\nsize={len(archive)}\nexpires={expires}\nleast_version={least_version}\n"
-    blocks = {"manifest": manifest, "signature": key.sign(manifest), "key": key.public(), "ca": ca, "secret": secret}
-    text = "".join(_block(name, content) for name, content in blocks.items())
     flags = " ".join(f"{flag} '{value}'" for flag, value in addresses.items() if value)
-    return _SCRIPT.format(version=version, blocks=text, zip=_ZIP, flags=flags) + base64.encodebytes(archive).decode()
+
+    def script(manifest: str, signature: str) -> str:
+        blocks = {"manifest": manifest, "signature": signature, "key": key.public(), "ca": ca, "secret": secret}
+        text = "".join(_block(name, content) for name, content in blocks.items())
+        return _SCRIPT.format(version=version, blocks=text, zip=_ZIP, flags=flags)
+
+    manifest = f"version={version}\nsha256={digest}\nexpires={expires}\nleast_version={least_version}\n"
+    manifest += f"program={_program(script('', ''))}\n"
+    return script(manifest, key.sign(manifest)) + base64.encodebytes(archive).decode()
+
+
+def _program(script: str) -> str:
+    """The digest of all that is neither the manifest, nor its signature, nor the zip: the shell's lines and the addresses."""
+    head = script.partition(f"\n{_ZIP}\n")[0]
+    kept = _BLOCK.sub(lambda block: "" if block["name"] in ("manifest", "signature") else block[0], head)
+    return hashlib.sha256(kept.encode()).hexdigest()
 
 
 def verify(script: str, trusted: str = "") -> Contents:
@@ -163,6 +184,8 @@ def verify(script: str, trusted: str = "") -> Contents:
     digest = hashlib.sha256(archive).hexdigest()
     if digest != told["sha256"]:
         raise Invalid(f"the pilot is not the one that was signed: its SHA-256 is {digest}")
+    if _program(script) != told["program"]:
+        raise Invalid("the lines around the pilot are not those that were signed")
     if datetime.now(UTC).strftime(_MOMENT) >= told["expires"]:
         raise Invalid(f"it has expired, at {told['expires']} UTC")
     form = serialization.PublicFormat.SubjectPublicKeyInfo

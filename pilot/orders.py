@@ -13,6 +13,7 @@ from pilot.wire.outbox import backoff
 
 LISTEN_S = 300
 AGAIN_S = 30
+_SAME_SIGNAL_S = 0.25
 
 
 class Asks(Protocol):
@@ -32,6 +33,7 @@ class Orders:
         self.leave_at_once = False
         self._killed: set[tuple[int, int]] = set()
         self._highest = 0
+        self._signalled_at = 0.0
         # a SimpleQueue and no lock: a signal handler may interrupt the very thread that waits here
         self._changes: queue.SimpleQueue[None] = queue.SimpleQueue()
 
@@ -83,7 +85,10 @@ class Orders:
         return undo
 
     def _signalled(self, _number: int, _frame: object) -> None:
-        if self.leaving == "signal":
+        if self.leaving != "signal":
+            self._signalled_at = time.monotonic()
+        # one signal to a whole process group comes twice: from the batch system, and from the wrapper that passes it on
+        elif time.monotonic() > self._signalled_at + _SAME_SIGNAL_S:
             self.leave_at_once = True
         self.leaving = "signal"
         self.changed()

@@ -21,7 +21,7 @@ from deploy.verbs.common import STACK, USAGE, Failure, Json, client_settings, pr
 def run(
     out: Annotated[Path, typer.Option(help="The file to write; it holds the secret, so it is yours alone.")],
     site: Annotated[str, typer.Option(help="Invite a pilot of this site, and put its secret in; operators.")] = "",
-    hours: Annotated[float, typer.Option(help="It starts no more after so long.", min=0.01, max=8760)] = 168.0,
+    hours: Annotated[float, typer.Option(help="So long it starts, and its secret is good.", min=0.01, max=336)] = 24.0,
     json: Json = False,  # noqa: FBT002 - an option of the command line
 ) -> None:
     """Make a pilot's wrapper."""
@@ -34,7 +34,7 @@ def run(
     secret = ""
     if site:
         mine = client_settings()
-        ((_, secret),) = local.invite(mine.client_amqp_url, mine.ca_file, site, 1)
+        ((_, secret),) = local.invite(mine.client_amqp_url, mine.ca_file, site, 1, max(60, int(hours * 3600)))
     with tempfile.TemporaryDirectory(prefix="pilotbus-") as folder:
         archive = Path(folder) / "pilot.pyz"
         digest = build(archive, told.houses)

