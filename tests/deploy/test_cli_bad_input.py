@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from bus.runner import Runner
+from bus.transport import Transport
 from deploy.main import VERBS
 from tests.fix_broker import Vhost
 from tests.handlers.people import SITE
@@ -89,8 +90,10 @@ def test_a_command_that_can_not_be_carried_out_says_why(
     refused(pilotbus(tmp_path, NO_BUS, *words), code, *says)
 
 
-def test_a_wrong_password_and_a_wrong_authority_are_told_apart_from_a_dead_broker(tmp_path: Path, told: dict[str, str]) -> None:
-    wrong = told["PILOTBUS_CLIENT_AMQP_URL"].replace(":", ":x", 2).replace("amqps:x", "amqps:")
+def test_a_wrong_token_and_a_wrong_authority_are_told_apart_from_a_dead_broker(
+    tmp_path: Path, vhost: Vhost, told: dict[str, str]
+) -> None:
+    wrong = vhost.as_account("ada", "wrong")
     refused(pilotbus(tmp_path, told | {"PILOTBUS_CLIENT_AMQP_URL": wrong}, "status"), 5, "refuses the account")
     (tmp_path / "none.pem").write_text("")
     assert pilotbus(tmp_path, told | {"PILOTBUS_CA_FILE": str(tmp_path / "none.pem")}, "status").returncode == 5
@@ -128,7 +131,8 @@ def test_what_the_services_refuse_is_one_sentence_with_its_code(
 
 
 def test_a_bus_without_services_is_told_in_one_sentence(tmp_path: Path, vhost: Vhost, told: dict[str, str]) -> None:
-    vhost.call("DELETE", f"queues/{vhost.name}/job.query")
+    with Transport(vhost.service_url, vhost.ca_file).closing() as service:
+        service.delete("job.query")
     refused(pilotbus(tmp_path, told, "status"), 2, "job.query.v1")
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import pika
 import pika.exceptions
@@ -18,11 +18,13 @@ import psycopg
 import pytest
 import requests
 
+from bus.publisher import parameters
 from deploy import stack
 from deploy.process import StackError
+from handlers.token.issuer import Issuer
 
 Settings = dict[str, str]
-ACCOUNTS = ("PILOTBUS_AMQP_URL", "PILOTBUS_CLIENT_AMQP_URL", "PILOTBUS_PILOT_AMQP_URL")
+ACCOUNTS = ("PILOTBUS_AMQP_URL", "PILOTBUS_CLIENT_AMQP_URL", "PILOT")
 LISTENING, LOOPBACK = "0A", ("0100007F", "00000000000000000000000001000000")
 
 
@@ -56,15 +58,21 @@ def settings(root: Path, _no_given_services: None) -> Iterator[Settings]:
         assert not any(runs(pid) for pid in pids)
 
 
+def url_of(settings: Settings, account: str) -> str:
+    """Where and as whom: an address of the settings, or that of pilot p1 with a token."""
+    if account != "PILOT":
+        return settings[account]
+    where = urlsplit(settings["PILOTBUS_PILOT_AMQP_URL"])
+    token = Issuer(settings["PILOTBUS_ISSUER_DIR"], settings["PILOTBUS_DOOR_URL"], "pilotbus").pilot("p1").text
+    return urlunsplit(where._replace(netloc=f"pilot-p1:{token}@{where.netloc}"))
+
+
 def connect(settings: Settings, account: str) -> pika.BlockingConnection:
-    parameters = pika.URLParameters(settings[account])
-    context = ssl.create_default_context(cafile=settings["PILOTBUS_CA_FILE"])
-    parameters.ssl_options = pika.SSLOptions(context, "127.0.0.1")
-    return pika.BlockingConnection(parameters)
+    return pika.BlockingConnection(parameters(url_of(settings, account), settings["PILOTBUS_CA_FILE"]))
 
 
 def account_name(settings: Settings, account: str) -> str:
-    return urlsplit(settings[account]).username or ""
+    return urlsplit(url_of(settings, account)).username or ""
 
 
 def publish(settings: Settings, account: str, exchange: str, key: str) -> None:
@@ -93,20 +101,20 @@ def runner(root: Path, name: str, *command: str) -> subprocess.Popen[str]:
 
 
 def test_plain_amqp_is_refused(settings: Settings) -> None:
-    parameters = pika.URLParameters(settings["PILOTBUS_AMQP_URL"].replace("amqps:", "amqp:"))
+    plain = settings["PILOTBUS_AMQP_URL"].replace("amqps:", "amqp:")
     with pytest.raises(pika.exceptions.AMQPConnectionError):
-        pika.BlockingConnection(parameters)
+        pika.BlockingConnection(parameters(plain, settings["PILOTBUS_CA_FILE"]))
 
 
 def test_a_client_without_the_authority_does_not_trust_the_broker(settings: Settings) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
-        pika.BlockingConnection(pika.URLParameters(settings["PILOTBUS_AMQP_URL"]))
+        pika.BlockingConnection(parameters(settings["PILOTBUS_AMQP_URL"], ""))
 
 
 def test_guest_is_refused(settings: Settings) -> None:
-    where = settings["PILOTBUS_AMQP_URL"].rpartition("@")[2]
+    where = urlsplit(settings["PILOTBUS_AMQP_URL"])
     with pytest.raises(pika.exceptions.ProbableAuthenticationError):
-        connect(settings | {"GUEST": f"amqps://guest:guest@{where}"}, "GUEST")
+        connect(settings | {"GUEST": f"amqps://guest:guest@{where.hostname}:{where.port}{where.path}"}, "GUEST")
 
 
 @pytest.mark.parametrize("account", ACCOUNTS)
@@ -117,12 +125,12 @@ def test_each_account_connects_over_tls(settings: Settings, account: str) -> Non
 
 @pytest.mark.parametrize("exchange", ["ingress", "telemetry", "requests"])
 def test_a_pilot_publishes_with_its_own_key_only(settings: Settings, exchange: str) -> None:
-    publish(settings, "PILOTBUS_PILOT_AMQP_URL", exchange, "pilot.pilot.reported.v1.p1")
+    publish(settings, "PILOT", exchange, "pilot-p1.pilot.reported.v1.p1")
     with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="403"):
-        publish(settings, "PILOTBUS_PILOT_AMQP_URL", exchange, "pilotbus.job.submit.v1.1")
+        publish(settings, "PILOT", exchange, "pilotbus.job.submit.v1.1")
 
 
-@pytest.mark.parametrize("account", ["PILOTBUS_PILOT_AMQP_URL", "PILOTBUS_CLIENT_AMQP_URL"])
+@pytest.mark.parametrize("account", ["PILOT", "PILOTBUS_CLIENT_AMQP_URL"])
 def test_only_services_publish_trusted_events(settings: Settings, account: str) -> None:
     with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="403"):
         publish(settings, account, "events", f"{account_name(settings, account)}.job.matched.v1.1")
@@ -144,15 +152,15 @@ def test_a_user_subscribes_to_events_in_an_own_queue_only(settings: Settings) ->
 
 
 def test_a_pilot_gets_a_direct_reply_without_any_right_to_read(settings: Settings) -> None:
-    with connect(settings, "PILOTBUS_AMQP_URL") as serving, connect(settings, "PILOTBUS_PILOT_AMQP_URL") as asking:
+    with connect(settings, "PILOTBUS_AMQP_URL") as serving, connect(settings, "PILOT") as asking:
         service, pilot = serving.channel(), asking.channel()
         queue = service.queue_declare("", exclusive=True).method.queue
         service.queue_bind(queue, "requests", "*.match.request.v1.*")
         bodies: list[bytes] = []
         pilot.basic_consume("amq.rabbitmq.reply-to", lambda *delivery: bodies.append(delivery[3]), auto_ack=True)
-        question = pika.BasicProperties(reply_to="amq.rabbitmq.reply-to", user_id="pilot")
+        question = pika.BasicProperties(reply_to="amq.rabbitmq.reply-to", user_id="pilot-p1")
         pilot.confirm_delivery()
-        pilot.basic_publish("requests", "pilot.match.request.v1.p1", b"{}", question)
+        pilot.basic_publish("requests", "pilot-p1.match.request.v1.p1", b"{}", question)
         _method, properties, _body = next(iter(service.consume(queue, auto_ack=True, inactivity_timeout=5)))
         assert properties is not None
         service.basic_publish("", properties.reply_to, b"here")
@@ -172,14 +180,14 @@ def test_the_database_takes_the_role_over_tls_with_its_password_only(settings: S
             psycopg.connect(refused)
 
 
-def test_only_the_administrator_manages(settings: Settings) -> None:
-    admin = urlsplit(settings["PILOTBUS_MANAGEMENT_URL"])
-    service = urlsplit(settings["PILOTBUS_AMQP_URL"])
-    url, trusted = f"https://127.0.0.1:{admin.port}/api/vhosts", settings["PILOTBUS_CA_FILE"]
-    vhosts = requests.get(url, auth=(admin.username or "", admin.password or ""), verify=trusted, timeout=10).json()
+def test_only_the_services_tokens_manage(settings: Settings) -> None:
+    issuer = Issuer(settings["PILOTBUS_ISSUER_DIR"], settings["PILOTBUS_DOOR_URL"], "pilotbus")
+    url, trusted = f"{settings['PILOTBUS_MANAGEMENT_URL']}/api/vhosts", settings["PILOTBUS_CA_FILE"]
+    vhosts = requests.get(url, auth=("-", issuer.management().text), verify=trusted, timeout=10).json()
     assert [vhost["name"] for vhost in vhosts] == ["pilotbus"]
-    refusal = requests.get(url, auth=(service.username or "", service.password or ""), verify=trusted, timeout=10)
-    assert refusal.status_code == 401
+    for account, secret in (("pilotbus", ""), ("guest", "guest"), ("-", issuer.pilot("p1").text)):
+        refusal = requests.get(url, auth=(account, secret), verify=trusted, timeout=10)
+        assert refusal.status_code == 401
 
 
 def test_nothing_listens_beyond_this_machine(settings: Settings, root: Path) -> None:
@@ -198,7 +206,7 @@ def test_secrets_are_private_and_a_client_sees_only_its_own(settings: Settings, 
     assert stack.read_settings(root / "tried" / "services.env") == settings
     for name, key in (("client.env", "PILOTBUS_CLIENT_AMQP_URL"), ("pilot.env", "PILOTBUS_PILOT_AMQP_URL")):
         known = stack.read_settings(root / "tried" / name)
-        assert known == {key: settings[key], "PILOTBUS_CA_FILE": settings["PILOTBUS_CA_FILE"]}
+        assert known == {name: settings[name] for name in (key, "PILOTBUS_CA_FILE", "PILOTBUS_DOOR_URL")}
 
 
 def test_a_stack_that_is_up_is_used_by_the_next_start_and_refused_to_a_run(settings: Settings, root: Path) -> None:
