@@ -92,6 +92,9 @@ fi
 # shellcheck disable=SC2086
 [ -z "$missing" ] || need_packages $missing
 
+# Clearing it would clear what it points to, which is somebody else's.
+[ ! -L .venv ] || fail ".venv is a link; remove it, and it is made anew here"
+
 # The folder is part of the stamp: a copied clone has a .venv that points to the place it came from.
 stamp=$({ cat requirements.lock pyproject.toml; pwd; } | sha256sum | cut -d ' ' -f 1)
 [ "$(cat .venv/stamp 2>/dev/null)" != "$stamp" ] || exit 0

@@ -14,6 +14,7 @@ from bus.errors import Bug, Conflict, Invalid
 from bus.event import Event
 from bus.postgres import together
 from bus.sql import Db
+from tests.attacks.rows import attack
 from tests.fix_house import Story
 from tests.handlers.people import event, submitted
 
@@ -92,6 +93,7 @@ def test_a_double_in_one_batch_is_applied_once(counted: psycopg.Connection[Any],
     assert len(applied) == 3
 
 
+@attack("extension handler", "emits what it has not announced, or what is not well formed")
 @pytest.mark.parametrize(
     ("answer", "why"),
     [

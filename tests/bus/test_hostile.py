@@ -16,6 +16,7 @@ from bus.client import Client
 from bus.event import CONTENT_TYPE, Event
 from bus.publisher import parameters
 from bus.runner import Runner
+from tests.attacks.rows import attack
 from tests.bus.test_life_of_an_event import JOBS, PEOPLE, reports, until
 from tests.fix_broker import Vhost
 from tests.handlers.people import SITE
@@ -48,6 +49,7 @@ def pilot(vhost: Vhost) -> Iterator[Any]:
     connection.close()
 
 
+@attack("stolen pilot", "poisons the services' loops")
 @pytest.mark.parametrize("name", POISON)
 def test_a_poison_in_the_midst_harms_nobody(
     db: psycopg.Connection[Any], house: Runner, vhost: Vhost, pilot: Any, name: str

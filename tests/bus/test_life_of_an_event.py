@@ -21,6 +21,7 @@ from bus.publisher import Message, Publisher
 from bus.runner import Runner
 from bus.settings import Settings
 from bus.transport import Transport
+from tests.attacks.rows import attack
 from tests.fix_broker import Vhost
 from tests.fix_house import Spawn
 
@@ -126,6 +127,7 @@ def test_the_same_event_sent_many_times_happens_once(
     until(lambda: all_done(running_jobs))
 
 
+@attack("extension handler", "fails on a message, again and again")
 def test_a_poison_message_parks_alone_and_can_be_replayed(
     running_jobs: psycopg.Connection[Any], publisher: Publisher, house: Runner, vhost: Vhost
 ) -> None:
@@ -146,6 +148,7 @@ def test_a_poison_message_parks_alone_and_can_be_replayed(
         assert operator.ask("parking.list.v1", {})["parked"] == []
 
 
+@attack("stolen pilot", "says what it may not, one after another", alarm=True)
 def test_what_an_outsider_may_not_say_changes_nothing_and_is_quarantined(
     running_jobs: psycopg.Connection[Any], house: Runner, vhost: Vhost
 ) -> None:

@@ -16,6 +16,7 @@ from bus.apply import Words
 from bus.client import Client
 from bus.errors import Refused
 from schemas import HOME, catalogue
+from tests.attacks.rows import attack
 from tests.bus.test_life_of_an_event import until
 from tests.fix_broker import Vhost
 from tests.fix_house import ROOT, Spawn
@@ -67,6 +68,7 @@ def cage(tmp_path: Path) -> Path:
     return tmp_path / "cage"
 
 
+@attack("extension handler", "tells secrets in an exception and in its log")
 def test_a_handler_that_fails_with_secrets_leaks_none(
     spawn: Spawn, vhost: Vhost, db: psycopg.Connection[Any], cage: Path
 ) -> None:
