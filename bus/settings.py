@@ -62,7 +62,13 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
     made = Settings(**{name: found[key] for name in Settings.__slots__ if (key := f"PILOTBUS_{name.upper()}") in found})
     for one in fields(made):
         if not one.repr:
-            value = str(getattr(made, one.name))
-            # of an address only the password is secret
-            remember(unquote(urlsplit(value).password or "") if "://" in value else value)
+            remember(_secret_of(str(getattr(made, one.name))))
     return made
+
+
+def _secret_of(value: str) -> str:
+    """Of an address only the password, of anything else all."""
+    try:
+        return unquote(urlsplit(value).password or "") if "://" in value else value
+    except ValueError:
+        return value  # no address after all

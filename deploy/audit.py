@@ -6,12 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 BASELINE = ".secrets.baseline"
 WITHIN_S = 300
+MOVED = 3  # the tool's exit code when nothing is new and lines have only moved
 
 
 def holes() -> tuple[list[str], int]:
@@ -46,9 +48,14 @@ def secrets() -> list[str]:
     if listed.returncode:
         return []  # not a clone: nothing is about to be published
     files = [name for name in listed.stdout.splitlines() if name not in (BASELINE, "requirements.lock")]
-    command = [sys.executable, "-m", "detect_secrets.pre_commit_hook", "--baseline", BASELINE, *files]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=WITHIN_S)
-    return done.stdout.splitlines() or ["detect-secrets failed: " + done.stderr[-500:]] if done.returncode else []
+    with tempfile.TemporaryDirectory() as folder:
+        # a copy, because the tool writes the new numbers of lines into what it is given
+        known = shutil.copy(ROOT / BASELINE, folder)
+        command = [sys.executable, "-m", "detect_secrets.pre_commit_hook", "--baseline", str(known), *files]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=WITHIN_S)
+    if done.returncode in (0, MOVED):
+        return []
+    return done.stdout.splitlines() or ["detect-secrets failed: " + done.stderr[-500:]]
 
 
 def main() -> int:
