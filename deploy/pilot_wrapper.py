@@ -18,7 +18,9 @@ from bus.errors import Invalid
 from pilot import VERSION
 
 _ALGORITHM = ec.ECDSA(hashes.SHA256())
-_BLOCK = re.compile(r"^cat >\"\$work/(?P<name>\w+)\" <<'PILOTBUS_END'\n(?P<text>.*?)^PILOTBUS_END$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(
+    r"^cat >\"\$work/(?P<name>\w+)\" <<'END_OF_PILOTBUS_FILE'\n(?P<text>.*?)^END_OF_PILOTBUS_FILE$", re.DOTALL | re.MULTILINE
+)
 _ZIP = "__PILOTBUS_ZIP__"
 _MOMENT = "%Y%m%d%H%M%S"
 
@@ -137,7 +139,7 @@ def wrap(
     least_version: str = VERSION,
 ) -> str:
     """The script that carries this zip; `addresses` are flags of the pilot and their values. Raises Invalid."""
-    if "PILOTBUS_END" in ca + secret:
+    if "END_OF_PILOTBUS_FILE" in ca + secret:
         raise Invalid("the authority or the secret holds what ends a block of the wrapper")
     for value in addresses.values():
         if not re.fullmatch(r"[A-Za-z0-9._:/%?=&@-]*", value):
@@ -195,4 +197,4 @@ def verify(script: str, trusted: str = "") -> Contents:
 
 def _block(name: str, text: str) -> str:
     end = "" if not text or text.endswith("\n") else "\n"
-    return f"cat >\"$work/{name}\" <<'PILOTBUS_END'\n{text}{end}PILOTBUS_END\n"
+    return f"cat >\"$work/{name}\" <<'END_OF_PILOTBUS_FILE'\n{text}{end}END_OF_PILOTBUS_FILE\n"

@@ -40,6 +40,16 @@ def _pg_dump() -> Path:
     return max(Path("/usr/lib/postgresql").glob("*/bin/pg_dump"), key=lambda path: int(path.parts[-3]))
 
 
+def drop_database(admin: psycopg.Connection, name: str) -> None:
+    """The database is gone, whoever of this account is still connected to it.
+
+    Not by `DROP … WITH (FORCE)`: that is refused while the server's own autovacuum, another's process, is in there.
+    """
+    admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND usename = current_user", (name,))
+    admin.execute(f'DROP DATABASE "{name}"')
+
+
 def migrated(dsn: str) -> str:
     """The dump of a database that only the migrations have made; the database is gone again."""
     name = f"tables_{uuid.uuid4().hex[:8]}"
@@ -50,7 +60,7 @@ def migrated(dsn: str) -> str:
                 migrate(made)
             return dump(make_conninfo(dsn, dbname=name))
         finally:
-            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+            drop_database(admin, name)
 
 
 if __name__ == "__main__":

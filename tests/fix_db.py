@@ -13,6 +13,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from deploy.migrate import migrate
+from deploy.tables import drop_database
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +39,7 @@ def template(dsn: str) -> Iterator[str]:
             migrate(made)
             made.execute(ENROLLED)
         yield name
-        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        drop_database(admin, name)
 
 
 @contextlib.contextmanager
@@ -50,7 +51,7 @@ def fresh_database(dsn: str, template: str) -> Iterator[str]:
         try:
             yield make_conninfo(dsn, dbname=name)
         finally:
-            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+            drop_database(admin, name)
 
 
 @pytest.fixture

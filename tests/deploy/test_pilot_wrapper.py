@@ -68,7 +68,7 @@ def altered(script: str) -> dict[str, tuple[str, int]]:
         "the digest": (re.sub("sha256=[0-9a-f]{8}", "sha256=00000000", script), 22),
         "the version": (script.replace("version=2026.1.0\n", "version=2099.1.0\n"), 22),
         "the end of its time": (re.sub("expires=20[0-9]{2}", "expires=2999", script), 22),
-        "the signature": (re.sub(r"(signature\" <<'PILOTBUS_END'\n)....", r"\1AAAA", script), 22),
+        "the signature": (re.sub(r"(signature\" <<'END_OF_PILOTBUS_FILE'\n)....", r"\1AAAA", script), 22),
     }
 
 
@@ -197,7 +197,7 @@ def test_nothing_of_the_nodes_python_runs_before_the_pilot(archive: bytes, key: 
 
 def test_an_authority_can_not_end_its_own_block(archive: bytes, key: ReleaseKey) -> None:
     with pytest.raises(Invalid):
-        wrap(archive, key, addresses={}, ca="x\nPILOTBUS_END\ntouch /tmp/owned\n")
+        wrap(archive, key, addresses={}, ca="x\nEND_OF_PILOTBUS_FILE\ntouch /tmp/owned\n")
 
 
 @pytest.mark.parametrize("text", ["", "#!/bin/sh\n", "x\n__PILOTBUS_ZIP__\ny", "\x00"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from deploy import migrate as migrations
-from deploy.tables import NOW, dump
+from deploy.tables import NOW, drop_database, dump
 from deploy.verbs.common import Failure
 
 
@@ -21,15 +22,15 @@ def test_now_sql_is_what_the_migrations_make(test_dsn: str) -> None:
 
 def test_a_database_made_from_now_sql_is_the_same(dsn: str, test_dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as admin:
-        admin.execute('DROP DATABASE IF EXISTS "from_now" WITH (FORCE)')
-        admin.execute('CREATE DATABASE "from_now"')
-        other = make_conninfo(dsn, dbname="from_now")
+        name = f"from_now_{uuid.uuid4().hex[:8]}"
+        admin.execute(f'CREATE DATABASE "{name}"')
+        other = make_conninfo(dsn, dbname=name)
         try:
             with psycopg.connect(other, autocommit=True) as made:
                 made.execute(NOW.read_bytes())
             assert dump(other) == dump(test_dsn)
         finally:
-            admin.execute('DROP DATABASE "from_now" WITH (FORCE)')
+            drop_database(admin, name)
 
 
 def test_files_are_numbered_without_gaps_and_named_pre_or_post() -> None:
