@@ -1,4 +1,4 @@
-"""What the broker tells of itself: failed logins, from its event exchange into the event store."""
+"""What the broker tells of itself: failed logins and pilots' closed connections, from its event exchange into the event store."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from bus.loops import BatchLoop
 from bus.parking import storable
 from bus.topology import Binding, Queue, Topology
 from bus.transport import Delivery
+from schemas.rules.identity import pilot_of
 
 log = structlog.get_logger()
 
 EXCHANGE = "amq.rabbitmq.event"
-FAILED = "user.authentication.failure"
+FAILED, OPENED, CLOSED = "user.authentication.failure", "connection.created", "connection.closed"
 LOGIN_FAILED = "security.login_failed.v1"
+DISCONNECTED = "pilot.disconnected.v1"
 SOURCE = "/pilotbus/bus.broker_events"
 MOST_KEPT = 10_000
 MOST_AT_ONCE = 1_000
@@ -32,16 +34,23 @@ GATHER_S = 1.0  # a guesser tries hundreds of times a second, and is to fill the
 MOST_NAMES = 5
 _BOUNDED = {"x-queue-type": "classic", "x-max-length": MOST_KEPT, "x-overflow": "drop-head"}
 _ACCOUNT = re.compile(r"[a-z][a-zA-Z0-9_-]{0,31}|pilot-[A-Za-z0-9_-]{1,58}")
+_OPENED = """INSERT INTO bus.connections SELECT pid, pilot_id, now() FROM unnest(%s::text[], %s::text[]) AS new (pid, pilot_id)
+ON CONFLICT DO NOTHING"""
+_CLOSED = """WITH gone AS (DELETE FROM bus.connections WHERE pid = ANY(%s::text[]) RETURNING pid, pilot_id)
+SELECT DISTINCT pilot_id FROM gone
+WHERE NOT EXISTS (SELECT FROM bus.connections c WHERE c.pilot_id = gone.pilot_id AND c.pid NOT IN (SELECT pid FROM gone))"""
 
 
 class BrokerEventsLoop(BatchLoop):
-    """Failed logins, those of one account, address and kind in one batch as one event."""
+    """Failed logins, those of one account, address and kind in one batch as one event; and pilots that are connected no more."""
 
     def __init__(self, events_vhost: str, **about: Any) -> None:
         own_vhost = login(about["url"]).vhost
         # of its own, because the exchange is one for all vhosts of a broker
         name = f"security.broker.{own_vhost}"
-        table = Topology({}, (Queue(name, _BOUNDED),), (Binding(EXCHANGE, name, FAILED),))
+        self._own_vhost = own_vhost
+        bindings = tuple(Binding(EXCHANGE, name, key) for key in (FAILED, OPENED, CLOSED))
+        table = Topology({}, (Queue(name, _BOUNDED),), bindings)
         url = _in(about["url"], events_vhost or own_vhost)
         super().__init__(name, **{**about, "url": url, "topology": table})
         self.ready.set()  # a broker without the plugin is no reason not to start
@@ -64,11 +73,29 @@ class BrokerEventsLoop(BatchLoop):
 
     def settle(self, deliveries: Sequence[Delivery]) -> None:
         """These are in the event store."""
-        facts = told([failed(delivery.headers) for delivery in deliveries])
-        events = [Event(LOGIN_FAILED, SOURCE, fact["account"], fact) for fact in facts]
+        of = {
+            key: [delivery.headers for delivery in deliveries if delivery.routing_key == key] for key in (FAILED, OPENED, CLOSED)
+        }
+        events = [
+            Event(LOGIN_FAILED, SOURCE, fact["account"], fact) for fact in told([failed(headers) for headers in of[FAILED]])
+        ]
         with self.database.transaction():
+            for pilot_id in self._gone(of[OPENED], of[CLOSED]):
+                events.append(Event(DISCONNECTED, SOURCE, pilot_id, {"pilot_id": pilot_id}))
             stored = store(self.database, events, self.words)
         self.send(stored)
+
+    def _gone(self, opened: Sequence[Mapping[str, Any]], closed: Sequence[Mapping[str, Any]]) -> list[str]:
+        """The pilots that these leave without a connection, each once."""
+        names = {
+            str(headers["pid"]): pilot_id
+            for headers in opened
+            if headers.get("vhost") == self._own_vhost and (pilot_id := pilot_of(str(headers.get("user"))))
+        }
+        if names:
+            self.database.execute(_OPENED, (list(names), list(names.values())))
+        pids = [str(headers["pid"]) for headers in closed]
+        return [pilot_id for (pilot_id,) in self.database.execute(_CLOSED, (pids,)).fetchall()] if pids else []
 
 
 def told(failures: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from pilot.config import Config
+from pilot.heart import Heart
 from pilot.isolation import Isolation
 from pilot.orders import Orders
 from pilot.wire.envelope import now
@@ -55,6 +56,8 @@ class Pilot:
         self.link = link
         self.home = home
         self.orders = Orders()
+        self.heart = Heart(self, self.orders.changed)
+        self.orders.others["peek"] = lambda _order: self.heart.show()
         self.resource: dict[str, Any] = {}
         self.isolation = Isolation()
         self.began = time.monotonic()
@@ -122,9 +125,11 @@ class Pilot:
         return self.link.ask(name, data, again_after_s)
 
     def unwanted(self, job: Job) -> str:
-        """Why this attempt is to stop now: kill, leave, or nothing."""
+        """Why this attempt is to stop now: kill, lease, leave, or nothing."""
         if self.orders.killed(job.job_id, job.attempt):
             return "kill"
+        if self.heart.lost(job.job_id, job.attempt):
+            return "lease"
         return "leave" if self.orders.leave_at_once else ""
 
     def answer(self, name: str, data: dict[str, Any], seconds: float, give_up: Callable[[], bool]) -> dict[str, Any] | None:

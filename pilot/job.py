@@ -13,6 +13,7 @@ from typing import Any
 
 from pilot import credentials, sandbox, store
 from pilot.command import Job, Pilot
+from pilot.heart import Lease
 from pilot.payload import CanNotStart, Limits, Outcome, Payload
 from pilot.sandbox import BadSandbox
 from pilot.wire.lines import Stream
@@ -23,6 +24,11 @@ _PATH = "/usr/local/bin:/usr/bin:/bin"
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ")
 _LONGEST_SENTENCE = 240
 _TO_END_S = 30  # of the slot, kept for the output and the last report
+_TO_LEASE_S = 100  # then its match is about to expire
+
+
+class LeaseOver(Exception):
+    """The attempt is not this pilot's any more, and nothing of it is to be reported."""
 
 
 class Over(Exception):
@@ -45,6 +51,14 @@ class Result:
 
 def run_job(pilot: Pilot, job: Job) -> None:
     """The job is run and its end is said, whatever the end is; nothing of it stays on the node."""
+    with pilot.heart.hold(job.job_id, job.attempt) as lease:
+        if not pilot.heart.decided(lease, _TO_LEASE_S):
+            pilot.phase("lease_refused", job=job)
+            return
+        _run(pilot, job, lease)
+
+
+def _run(pilot: Pilot, job: Job, lease: Lease) -> None:
     home = pilot.home_of(job)
     workdir = home / "work"
     report(pilot, job, "Running", "Job Initialization")
@@ -53,11 +67,14 @@ def run_job(pilot: Pilot, job: Job) -> None:
         workdir.mkdir(parents=True, mode=0o700)
         _bring_input(pilot, job, home, workdir)
         with credentials.of(pilot, job) as environment:
-            outcome = _run_payload(pilot, job, workdir, environment)
+            outcome = _run_payload(pilot, job, lease, workdir, environment)
         _stop_if_unwanted(pilot, job, outcome)
         output = _save_output(pilot, job, home, workdir)
         result = judge(outcome, job.description)
         raise Over(result.state, result.minor, result.sentence, **_ends(outcome), **output)
+    except LeaseOver:
+        pilot.log("the lease is over: the job may be another pilot's by now, and is not this one's any more", job)
+        pilot.phase("lease_over", job=job)
     except Over as over:
         if pilot.link is not None:
             pilot.link.settle(1.0, only_lines=True)  # so that whoever follows the log reads its end before the job's
@@ -193,7 +210,7 @@ def _outputs(job: Job, workdir: Path) -> tuple[Path, Path]:
     return paths[0], paths[1]
 
 
-def _run_payload(pilot: Pilot, job: Job, workdir: Path, more: dict[str, str]) -> Outcome:
+def _run_payload(pilot: Pilot, job: Job, lease: Lease, workdir: Path, more: dict[str, str]) -> Outcome:
     link = pilot.link
 
     def line(stream: str, text: str) -> None:
@@ -208,6 +225,7 @@ def _run_payload(pilot: Pilot, job: Job, workdir: Path, more: dict[str, str]) ->
     limits = replace(limits, disk_bytes=pilot.config.disk_limit_mb << 20, processes=pilot.config.process_limit)
     try:
         payload = Payload(command, workdir.parent, environment, outputs, line, limits, pilot.isolation)
+        lease.measure = lambda: {**payload.usage(), "last_lines": link.outbox.lines.tail(job.job_id, job.attempt) if link else []}
         report(pilot, job, "Running", "Application")
         pilot.phase("payload_started", job=job, **pilot.isolation.details)
         outcome = payload.wait(pilot.orders.wait, pilot.orders.changed, lambda: pilot.unwanted(job))
@@ -225,11 +243,13 @@ def _ends(outcome: Outcome) -> dict[str, int]:
 def _stop_if_unwanted(pilot: Pilot, job: Job, outcome: Outcome | None = None) -> None:
     """Raises Over when this attempt was killed, or the pilot told to leave at once, unless the payload was faster."""
     reason = pilot.unwanted(job) if outcome is None else outcome.stopped
+    if reason == "lease":
+        raise LeaseOver
     ends = _ends(outcome) if outcome else {}
     if reason == "kill":
         raise Over("Killed", "Marked for termination", "killed as requested", **ends)
     if reason == "leave":
-        raise Over("Failed", "Received Kill signal", "the node told the pilot twice to leave", **ends)
+        raise Over("Failed", "Received Kill signal", pilot.orders.why, **ends)
 
 
 def _save_output(pilot: Pilot, job: Job, home: Path, workdir: Path) -> dict[str, Any]:

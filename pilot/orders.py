@@ -16,6 +16,10 @@ AGAIN_S = 30
 _SAME_SIGNAL_S = 0.25
 
 
+class Disobeyed(Exception):
+    """An order can not be carried out; one sentence says why."""
+
+
 class Asks(Protocol):
     """What the listener needs of a pilot."""
 
@@ -24,6 +28,9 @@ class Asks(Protocol):
     def ask(self, name: str, data: dict[str, Any], again_after_s: float) -> Any:
         """A future of the reply."""
 
+    def say(self, name: str, data: dict[str, Any]) -> None:
+        """The event is said."""
+
 
 class Orders:
     """Orders as they stand now; wait() returns as soon as something may have changed."""
@@ -31,6 +38,7 @@ class Orders:
     def __init__(self) -> None:
         self.leaving = ""
         self.leave_at_once = False
+        self.others: dict[str, Callable[[dict[str, Any]], None]] = {}  # what obeys the orders of other kinds; may raise Disobeyed
         self._killed: set[tuple[int, int]] = set()
         self._highest = 0
         self._signalled_at = 0.0
@@ -52,6 +60,12 @@ class Orders:
         """Whether this attempt is to be killed; the order may have come before the job did."""
         return (job_id, attempt) in self._killed
 
+    @property
+    def why(self) -> str:
+        """Why the pilot leaves at once, as a sentence."""
+        told = {"signal": "the node told the pilot twice to leave", "stopped": "an operator has stopped the pilot"}
+        return told.get(self.leaving, f"the pilot leaves: {self.leaving}")
+
     def drain(self, reason: str) -> None:
         """Finish the current job, then leave."""
         self.leaving = self.leaving or reason
@@ -63,16 +77,31 @@ class Orders:
         self.leave_at_once = True
         self.changed()
 
-    def take(self, order: dict[str, Any]) -> None:
-        """The order holds from now on; an old one again, and one of a kind we do not know, changes nothing."""
+    def take(self, order: dict[str, Any]) -> dict[str, Any] | None:
+        """The order holds from now on, or is refused: its acknowledgement. None for an old one, which changes nothing."""
         if order["number"] <= self._highest:
-            return
+            return None
         self._highest = order["number"]
-        if order["order"] == "drain":
+        told = {"number": order["number"]}
+        try:
+            self._obey(order)
+        except Disobeyed as refusal:
+            return {**told, "outcome": "refused", "reason": str(refusal)}
+        return {**told, "outcome": "taken"}
+
+    def _obey(self, order: dict[str, Any]) -> None:
+        kind = order["order"]
+        if kind == "drain":
             self.drain("drained")
-        elif order["order"] == "kill" and "job_id" in order and "attempt" in order:
+        elif kind == "stop":
+            self.end("stopped")
+        elif kind == "kill" and "job_id" in order and "attempt" in order:
             self._killed.add((order["job_id"], order["attempt"]))
             self.changed()
+        elif kind in self.others:
+            self.others[kind](order)
+        else:
+            raise Disobeyed(f"this pilot knows no order {kind!r} like that")
 
     def obey_signals(self) -> Callable[[], None]:
         """SIGTERM and SIGINT drain, a second one ends the payload as well; call the result to undo."""
@@ -103,7 +132,9 @@ class Orders:
             request = {"pilot_id": pilot.pilot_id, "after": self._highest, "wait_s": LISTEN_S}
             try:
                 for order in pilot.ask("pilot.listen.v1", request, LISTEN_S + AGAIN_S).result()["orders"]:
-                    self.take(order)
+                    acknowledgement = self.take(order)
+                    if acknowledgement is not None:
+                        pilot.say("pilot.obeyed.v1", {"pilot_id": pilot.pilot_id, **acknowledgement})
                 failures = 0
             except Refused as refusal:
                 failures += 1

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Callable
+from typing import IO, Any, Callable
 
 from pilot.isolation import Isolation
 from pilot.keeper import GENTLY, start, tell
@@ -94,17 +94,21 @@ class Payload:
             pause(look_s)
             cpu_s = max(cpu_s, cpu_seconds(self._keeper.pid))
             stopped = wanted() or self._over(cpu_s)
-        if stopped and self._keeper.poll() is None:
+        if self._keeper.poll() is not None:
+            stopped = ""
+        elif stopped and stopped != "lease":  # whose time is over has none to end gently
             tell(self._keeper, GENTLY)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._keeper.wait(GRACE_S)
-        else:
-            stopped = ""
         wall_s = time.monotonic() - self.began
         self._end()
         exit_code, number = self._how()
         cpu_s = max(cpu_s, _used() - self._used_before)  # to the end, and its keeper's own few hundredths
         return Outcome(exit_code, number, wall_s, cpu_s, stopped)
+
+    def usage(self) -> dict[str, Any]:
+        """What it has used until now."""
+        return {"wall_s": round(time.monotonic() - self.began, 1), "cpu_s": round(cpu_seconds(self._keeper.pid), 1)}
 
     def _tell_of_its_end(self, wake: Callable[[], None]) -> None:
         self._keeper.wait()

@@ -106,6 +106,13 @@ class JobKilledV1(TypedDict):
     exit_code: NotRequired[int]
 
 
+class JobLeaseExpiredV1(TypedDict):
+    """An attempt's lease is over"""
+
+    job_id: int
+    attempt: int
+
+
 class JobMatchExpiredV1(TypedDict):
     """A match's time to start is up"""
 
@@ -120,6 +127,26 @@ class JobMatchedV1(TypedDict):
     attempt: int
     pilot_id: str
     site: str
+
+
+class JobPeekV1(TypedDict):
+    """See how a running job is, now"""
+
+    job_id: int
+    wait_s: int
+
+
+class JobPeekV1Reply(TypedDict):
+    """How a running job is"""
+
+    fresh: bool
+    at: NotRequired[str]
+    attempt: NotRequired[int]
+    wall_s: NotRequired[float]
+    cpu_s: NotRequired[float]
+    memory_mb: NotRequired[int]
+    disk_mb: NotRequired[int]
+    last_lines: NotRequired[list[str]]
 
 
 class JobQueryV1(TypedDict):
@@ -231,6 +258,15 @@ class JobRunningV1(TypedDict):
     minor_status: str
     application_status: NotRequired[str]
     exit_code: NotRequired[int]
+
+
+class JobStalledV1(TypedDict):
+    """Nothing is heard of a job"""
+
+    job_id: int
+    attempt: int
+    minor_status: str
+    application_status: NotRequired[str]
 
 
 class JobSubmitV1(TypedDict):
@@ -436,6 +472,50 @@ class ParkingShowV1Reply(TypedDict):
     settled_by: NotRequired[str]
 
 
+class PilotBeatV1Jobs(TypedDict):
+    """One attempt, and what it has used so far."""
+
+    job_id: int
+    attempt: int
+    wall_s: NotRequired[float]
+    cpu_s: NotRequired[float]
+    memory_mb: NotRequired[int]
+    disk_mb: NotRequired[int]
+    last_lines: NotRequired[list[str]]
+
+
+class PilotBeatV1(TypedDict):
+    """A pilot lives, and asks for its leases anew"""
+
+    pilot_id: str
+    number: int
+    load: NotRequired[float]
+    free_memory_mb: NotRequired[int]
+    free_disk_mb: NotRequired[int]
+    jobs: list[PilotBeatV1Jobs]
+
+
+class PilotBeatV1ReplyLeases(TypedDict):
+    """One attempt's lease."""
+
+    job_id: int
+    attempt: int
+    lease_s: int
+
+
+class PilotBeatV1Reply(TypedDict):
+    """The leases that the pilot has"""
+
+    beat_s: int
+    leases: list[PilotBeatV1ReplyLeases]
+
+
+class PilotDisconnectedV1(TypedDict):
+    """A pilot's connection to the broker is gone"""
+
+    pilot_id: str
+
+
 class PilotDrainV1(TypedDict):
     """Order a pilot to leave"""
 
@@ -446,13 +526,6 @@ class PilotDrainV1Reply(TypedDict):
     """The pilot has the order"""
 
     number: int
-
-
-class PilotDrainRequestedV1(TypedDict):
-    """A pilot is to take no more jobs"""
-
-    pilot_id: str
-    requested_by: str
 
 
 class PilotEnrolV1(TypedDict):
@@ -485,6 +558,13 @@ class PilotEnrolledV1(TypedDict):
     site: str
     peer: str
     version: NotRequired[str]
+
+
+class PilotFoundV1(TypedDict):
+    """A lost pilot is heard again"""
+
+    pilot_id: str
+    site: str
 
 
 class PilotInviteV1(TypedDict):
@@ -539,12 +619,63 @@ class PilotListenV1ReplyOrders(TypedDict):
     order: str
     job_id: NotRequired[int]
     attempt: NotRequired[int]
+    level: NotRequired[str]
+    valid_s: NotRequired[int]
 
 
 class PilotListenV1Reply(TypedDict):
     """The orders that the pilot has not heard"""
 
     orders: list[PilotListenV1ReplyOrders]
+
+
+class PilotLostV1(TypedDict):
+    """Nothing is heard of a pilot"""
+
+    pilot_id: str
+    site: str
+    last_beat_at: str
+    jobs: int
+    state: Literal["Unknown", "Aborted"]
+
+
+class PilotObeyedV1(TypedDict):
+    """A pilot acknowledges an order"""
+
+    pilot_id: str
+    number: int
+    outcome: Literal["taken", "refused"]
+    reason: NotRequired[str]
+
+
+class PilotOrderDueV1(TypedDict):
+    """An order's time is up"""
+
+    pilot_id: str
+    number: int
+
+
+class PilotOrderEndedV1(TypedDict):
+    """What became of an order"""
+
+    pilot_id: str
+    number: int
+    order: Literal["drain", "stop", "kill", "peek", "log_level"]
+    outcome: Literal["taken", "refused", "expired"]
+    reason: NotRequired[str]
+    job_id: NotRequired[int]
+    attempt: NotRequired[int]
+
+
+class PilotOrderedV1(TypedDict):
+    """A pilot has an order"""
+
+    pilot_id: str
+    number: int
+    order: Literal["drain", "stop", "kill", "peek", "log_level"]
+    requested_by: str
+    job_id: NotRequired[int]
+    attempt: NotRequired[int]
 
 
 class PilotQueryV1(TypedDict):
@@ -590,6 +721,37 @@ class PilotRevokedV1(TypedDict):
 
     pilot_id: str
     reason: str
+
+
+class PilotSetLogLevelV1(TypedDict):
+    """Order a pilot to say more, or less"""
+
+    pilot_id: str
+    level: Literal["debug", "info", "warning", "error"]
+
+
+class PilotSetLogLevelV1Reply(TypedDict):
+    """The order is given"""
+
+    number: int
+
+
+class PilotSilentV1(TypedDict):
+    """A pilot's next beat is overdue"""
+
+    pilot_id: str
+
+
+class PilotStopV1(TypedDict):
+    """Order a pilot to leave at once"""
+
+    pilot_id: str
+
+
+class PilotStopV1Reply(TypedDict):
+    """The order is given"""
+
+    number: int
 
 
 class ProxyDelegateV1(TypedDict):
@@ -973,6 +1135,9 @@ class SiteDescribedV1(TypedDict):
     max_cpu_time_s: NotRequired[int]
     tags: NotRequired[list[str]]
     status: Literal["active", "banned"]
+    beat_s: NotRequired[int]
+    lease_s: NotRequired[int]
+    when_lost: NotRequired[Literal["reschedule", "fail"]]
 
 
 class TokenJobV1(TypedDict):

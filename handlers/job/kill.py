@@ -12,6 +12,7 @@ from schemas.rules.rights import may
 CONSUMES = ("job.kill.v1",)
 EMITS = ("job.killed.v1", "job.kill_requested.v1")
 
+VALID_S = 86_400
 ON_PILOT = ("Matched", "Running", "Completing", "Stalled")
 
 
@@ -46,6 +47,6 @@ def kill(event: Event, db: Db, job: Mapping[str, Any], outcome: str) -> Event:
         db.run("move", job_id=job["job_id"], version=job["version"], at=event.time, event_id=event.id)
         told = about | {"minor_status": "Marked for termination"}
         return event.answer("job.killed.v1", job["job_id"], told).of(job["owner"], job["vo"])
-    db.run("order", pilot_id=job["pilot_id"], at=event.time, **about)
+    db.run("order", pilot_id=job["pilot_id"], by=event.authid, valid_s=VALID_S, **about)
     told = about | {"pilot_id": job["pilot_id"], "requested_by": event.authid}
     return event.answer("job.kill_requested.v1", job["job_id"], told).of(job["owner"], job["vo"])

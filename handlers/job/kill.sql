@@ -8,5 +8,4 @@ SELECT "group", vo, properties FROM registry.standing(%(account)s);
 SELECT job.move(%(job_id)s, %(version)s, 'Killed', 'Marked for termination', NULL, %(at)s, 'job.kill', %(event_id)s);
 
 -- name: order
-INSERT INTO pilot.orders (pilot_id, "order", job_id, attempt, given_at)
-VALUES (%(pilot_id)s, 'kill', %(job_id)s, %(attempt)s, %(at)s) ON CONFLICT DO NOTHING;
+SELECT pilot.give_order(%(pilot_id)s, 'kill', %(job_id)s, %(attempt)s, NULL, %(by)s, %(valid_s)s);

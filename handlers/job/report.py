@@ -7,7 +7,7 @@ from typing import Any
 
 from bus import Db, Event
 from schemas.rules.identity import pilot_of
-from schemas.rules.job_states import decide_move
+from schemas.rules.job_states import FINAL, decide_move
 
 CONSUMES = ("job.reported.v1",)
 EMITS = (
@@ -39,8 +39,10 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
         state = job["state"] if job else "unknown"
         refused = event.answer("job.refused.v1", event.subject, told | {"state": state, "reason": reason})
         return [refused.of(job["owner"], job["vo"]) if job else refused, alarm(event, reason or "")]
-    if job["state"] == "Matched":
+    if report["state"] in FINAL:
         db.run("disarm", job_id=report["job_id"])
+    elif job["state"] == "Matched":
+        db.run("begin", job_id=report["job_id"])
     if "exit_code" in report or "output" in report:
         output = report.get("output") or {}
         result = {"output_digest": output.get("digest"), "output_bytes": output.get("size_bytes")}

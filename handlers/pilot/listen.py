@@ -8,7 +8,7 @@ from typing import Any
 from bus import Db, Event
 
 CONSUMES = ("pilot.listen.v1",)
-WAKES = ("job.kill_requested.v1", "pilot.drain_requested.v1")
+WAKES = ("job.kill_requested.v1", "pilot.ordered.v1")
 EMITS = ()
 EMPTY: dict[str, Any] = {"orders": []}
 

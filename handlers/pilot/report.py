@@ -27,4 +27,6 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
     told = {name: report[name] for name in ("pilot_id", "site", "phase", "number")}
     details = json.dumps(report.get("details", {}))
     db.run("keep", state=decide(report), account=event.authid or "", details=details, at=event.time, **told)
+    if report["phase"] == "leaving":
+        db.run("forget", pilot_id=report["pilot_id"])
     return []

@@ -6,3 +6,8 @@ ON CONFLICT (pilot_id) DO UPDATE
 SET state = excluded.state, phase = excluded.phase, number = excluded.number, last_seen_at = excluded.last_seen_at,
     details = known.details || excluded.details
 WHERE known.number < excluded.number AND known.account = excluded.account;
+
+-- name: forget
+-- Who has left is not waited for, and hears no order.
+WITH gone AS (DELETE FROM pilot.beats WHERE pilot_id = %(pilot_id)s)
+DELETE FROM bus.timers WHERE timer = 'beat/' || %(pilot_id)s;

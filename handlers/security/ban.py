@@ -11,6 +11,7 @@ from bus import Db, Event
 CONSUMES = ("security.ban.v1",)
 EMITS = ("security.banned.v1", "pilot.revoked.v1", "job.kill_requested.v1")
 
+VALID_S = 86_400
 SERVICES = ("pilotbus", "guest")
 
 
@@ -51,7 +52,8 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
         db.run("revoke", pilot_id=name, at=event.time, reason=asked["reason"])
         facts.append(event.answer("pilot.revoked.v1", name, {"pilot_id": name, "reason": asked["reason"]}))
     for job in doomed:
-        db.run("order", at=event.time, **{key: job[key] for key in ("pilot_id", "job_id", "attempt")})
+        named = {key: job[key] for key in ("pilot_id", "job_id", "attempt")}
+        db.run("order", by=event.authid, valid_s=VALID_S, **named)
         told = {key: job[key] for key in ("job_id", "attempt", "pilot_id")} | {"requested_by": event.authid}
         facts.append(event.answer("job.kill_requested.v1", job["job_id"], told).of(job["owner"], job["vo"]))
     return [*facts, event.reply(ban | ended | {"known": known, "killed": len(doomed)})]

@@ -28,5 +28,4 @@ UPDATE trust.enrolments SET revoked_at = %(at)s, revoked_because = %(reason)s
 WHERE pilot_id = %(pilot_id)s AND revoked_at IS NULL;
 
 -- name: order
-INSERT INTO pilot.orders (pilot_id, "order", job_id, attempt, given_at)
-VALUES (%(pilot_id)s, 'kill', %(job_id)s, %(attempt)s, %(at)s) ON CONFLICT DO NOTHING;
+SELECT pilot.give_order(%(pilot_id)s, 'kill', %(job_id)s, %(attempt)s, NULL, %(by)s, %(valid_s)s);

@@ -10,10 +10,11 @@ CONSUMES = ("site.described.v1",)
 EMITS = ()
 
 OPTIONAL = {"description": "", "max_processors": None, "max_ram_mb": None, "max_cpu_time_s": None}
+LOST = {"beat_s": None, "lease_s": None, "when_lost": None}
 
 
 def handle(event: Event, db: Db) -> Iterable[Event]:
-    site = OPTIONAL | {"tags": []} | event.data
-    named = {name: site[name] for name in ("site", "status", "tags", *OPTIONAL)}
+    site = OPTIONAL | LOST | {"tags": []} | event.data
+    named = {name: site[name] for name in ("site", "status", "tags", *OPTIONAL, *LOST)}
     db.run("keep", at=event.time, **named)
     return []

@@ -12,8 +12,8 @@ from pilot.job import run_job
 from pilot.wire.envelope import Refused
 from pilot.wire.outbox import backoff
 
-SAYS = ("pilot.reported.v1",)
-ASKS = ("match.request.v1", "pilot.listen.v1")
+SAYS = ("pilot.reported.v1", "pilot.obeyed.v1")
+ASKS = ("match.request.v1", "pilot.listen.v1", "pilot.beat.v1")
 WAIT_S = 300
 _AGAIN_S = 30
 _LINGER_S = 1.0
@@ -33,6 +33,7 @@ def judge(config: Config, *, idle_s: float, done: int, left_s: float | None, lea
 
 def run(pilot: Pilot) -> None:
     pilot.orders.listen(pilot, pilot.log)
+    pilot.heart.start()
     done, since = 0, time.monotonic()
     pilot.phase("asking")
     while True:
@@ -49,7 +50,7 @@ def run(pilot: Pilot) -> None:
             pilot.phase("asking")
     pilot.leave(reason, jobs=done)
     if pilot.orders.leave_at_once:
-        raise Stop("the node told the pilot twice to leave", EVICTED)
+        raise Stop(pilot.orders.why, EVICTED)
 
 
 def _reason(pilot: Pilot, done: int, since: float) -> str:

@@ -12,6 +12,7 @@ from schemas.rules.secrets import Scrubber
 
 LONGEST_TEXT = 2000
 MOST_IN_BATCH = 100
+LAST_LINES = 20
 _MOST_BATCH_BYTES = 40_000
 
 
@@ -41,6 +42,7 @@ class Lines:
         self._queues: dict[Stream, deque[_Line]] = {}
         self._numbers: dict[Stream, int] = {}
         self._dropped: dict[Stream, int] = {}
+        self._tails: dict[tuple[int, int], deque[str]] = {}
         self._order = self._lines = self._characters = 0
 
     def __len__(self) -> int:
@@ -53,6 +55,13 @@ class Lines:
             clean = scrubber.line(text.replace("\x00", "\ufffd"))  # NUL is what Postgres can not keep
             for start in range(0, len(clean) or 1, LONGEST_TEXT):
                 self._add(stream, clean[start : start + LONGEST_TEXT])
+            if stream.job_id is not None and stream.attempt is not None and stream.name != "pilot":
+                self._tails.setdefault((stream.job_id, stream.attempt), deque(maxlen=LAST_LINES)).append(clean[:LONGEST_TEXT])
+
+    def tail(self, job_id: int, attempt: int) -> list[str]:
+        """The last lines of an attempt's payload, the newest last."""
+        with self._lock:
+            return list(self._tails.get((job_id, attempt), ()))
 
     def batch(self) -> dict[str, Any] | None:
         """The next lines of one stream as the body of log.written.v1, without its pilot_id; None when none waits."""

@@ -92,6 +92,74 @@ BEGIN
     RETURN QUERY SELECT chosen.job_id, chosen.attempt, chosen.owner, chosen.vo, chosen.description;
 END $$;
 
+CREATE FUNCTION pilot.beat(the_pilot text, the_site text, measures jsonb, attempts jsonb) RETURNS TABLE(job_id bigint, attempt integer, owner text, vo text, state text, version integer, lease_s integer)
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+DECLARE
+    policy record;
+    held bigint[];
+BEGIN
+    SELECT * INTO policy FROM site.policy(the_site);
+    IF NOT EXISTS (SELECT FROM pilot.pilots p WHERE p.pilot_id = the_pilot AND p.state NOT IN ('Running', 'Unknown')) THEN
+        INSERT INTO pilot.beats AS known VALUES (the_pilot, clock_timestamp(), measures)
+        ON CONFLICT (pilot_id) DO UPDATE SET at = excluded.at, measures = excluded.measures;
+        INSERT INTO bus.timers VALUES (
+            'beat/' || the_pilot, clock_timestamp() + make_interval(secs => policy.silent_s), 'pilot.silent.v1', the_pilot,
+            jsonb_build_object('pilot_id', the_pilot))
+        ON CONFLICT (timer) DO UPDATE SET due_at = excluded.due_at;
+    END IF;
+    SELECT array_agg(mine.job_id) INTO held FROM (
+        SELECT j.job_id FROM job.jobs j
+        JOIN jsonb_to_recordset(attempts) AS a (job_id bigint, attempt integer) ON a.job_id = j.job_id AND a.attempt = j.attempt
+        WHERE j.pilot_id = the_pilot AND j.state IN ('Matched', 'Running', 'Completing', 'Stalled')
+        ORDER BY j.job_id FOR SHARE OF j
+    ) mine;
+    DELETE FROM bus.timers WHERE timer IN (SELECT 'match/' || h FROM unnest(held) h);
+    INSERT INTO bus.timers AS known
+    SELECT 'lease/' || j.job_id, clock_timestamp() + make_interval(secs => policy.lease_s + policy.grace_s),
+           'job.lease_expired.v1', j.job_id::text, jsonb_build_object('job_id', j.job_id, 'attempt', j.attempt)
+    FROM job.jobs j WHERE j.job_id = ANY(held) ORDER BY j.job_id
+    ON CONFLICT (timer) DO UPDATE SET due_at = excluded.due_at, data = excluded.data
+    -- not at each beat: most of a lease is still to come
+    WHERE known.data <> excluded.data OR known.due_at < clock_timestamp() + make_interval(secs => 0.75 * policy.lease_s + policy.grace_s);
+    INSERT INTO job.usage AS known
+    SELECT a.job_id, a.attempt, clock_timestamp(), a.measures
+    FROM jsonb_to_recordset(attempts) AS a (job_id bigint, attempt integer, measures jsonb)
+    WHERE a.job_id = ANY(held) AND a.measures IS NOT NULL ORDER BY a.job_id
+    ON CONFLICT (job_id) DO UPDATE SET attempt = excluded.attempt, at = excluded.at, measures = excluded.measures;
+    RETURN QUERY
+    SELECT j.job_id, j.attempt, j.owner, j.vo, j.state, j.version,
+           greatest(0, floor(extract(epoch FROM t.due_at - clock_timestamp())) - policy.grace_s)::integer
+    FROM job.jobs j JOIN bus.timers t ON t.timer = 'lease/' || j.job_id
+    WHERE j.job_id = ANY(held) ORDER BY j.job_id;
+END $$;
+
+CREATE FUNCTION pilot.give_order(the_pilot text, the_order text, the_job bigint, the_attempt integer, the_level text, by_whom text, valid_s integer) RETURNS TABLE(number bigint, fresh boolean)
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+DECLARE
+    given bigint;
+BEGIN
+    SELECT o.number INTO given FROM pilot.orders o
+    WHERE o.pilot_id = the_pilot AND o."order" = the_order AND o.outcome IS NULL AND o.expires_at > clock_timestamp()
+      AND o.job_id IS NOT DISTINCT FROM the_job AND o.attempt IS NOT DISTINCT FROM the_attempt
+      AND o.level IS NOT DISTINCT FROM the_level;
+    IF given IS NOT NULL THEN
+        RETURN QUERY SELECT given, false;
+        RETURN;
+    END IF;
+    INSERT INTO pilot.orders (pilot_id, "order", job_id, attempt, level, requested_by, given_at, expires_at)
+    VALUES (the_pilot, the_order, the_job, the_attempt, the_level, by_whom, clock_timestamp(),
+            clock_timestamp() + make_interval(secs => valid_s))
+    RETURNING pilot.orders.number INTO given;
+    INSERT INTO bus.timers VALUES (
+        'order/' || given, clock_timestamp() + make_interval(secs => valid_s), 'pilot.order_due.v1', the_pilot,
+        jsonb_build_object('pilot_id', the_pilot, 'number', given));
+    RETURN QUERY SELECT given, true;
+END $$;
+
 CREATE FUNCTION proxy.deposit(the_owner text, the_delegation uuid, the_dn text, the_registered text, the_proxy bytea, the_fingerprint text, ends_at timestamp with time zone, the_moment timestamp with time zone) RETURNS boolean
     LANGUAGE plpgsql
     AS $$
@@ -170,6 +238,15 @@ BEGIN
     UPDATE registry.edition SET number = number + 1;
 END $$;
 
+CREATE FUNCTION site.policy(the_site text) RETURNS TABLE(beat_s integer, silent_s integer, lease_s integer, grace_s integer, when_lost text)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT beat_s, ceil(beat_s * 3.3)::integer, lease_s, greatest(2, least(30, lease_s / 4)), when_lost
+    FROM (SELECT coalesce(min(s.beat_s), 60) AS beat_s, coalesce(min(s.lease_s), 1800) AS lease_s,
+                 coalesce(min(s.when_lost), 'reschedule') AS when_lost
+          FROM site.sites s WHERE s.site = the_site) known
+$$;
+
 CREATE FUNCTION trust.enrol(the_pilot text, secret text, use text, came_from text, happened_at timestamp with time zone) RETURNS TABLE(outcome text, site text, ce text, vo text, tags text[])
     LANGUAGE plpgsql
     AS $$
@@ -225,6 +302,12 @@ CREATE FUNCTION trust.standing(the_accounts text[]) RETURNS TABLE(account text, 
         ORDER BY b.kind LIMIT 1
     ) b ON true
 $$;
+
+CREATE UNLOGGED TABLE bus.connections (
+    pid text NOT NULL,
+    pilot_id text NOT NULL,
+    opened_at timestamp with time zone NOT NULL
+);
 
 CREATE SEQUENCE bus.event_position
     START WITH 1
@@ -377,6 +460,14 @@ CREATE TABLE job.submissions (
     submitted_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE job.usage (
+    job_id bigint NOT NULL,
+    attempt integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    measures jsonb NOT NULL
+)
+WITH (fillfactor='50');
+
 CREATE TABLE log.lines (
     subject text NOT NULL,
     attempt integer NOT NULL,
@@ -409,6 +500,13 @@ ALTER TABLE match.queues ALTER COLUMN queue_id ADD GENERATED ALWAYS AS IDENTITY 
     CACHE 1
 );
 
+CREATE TABLE pilot.beats (
+    pilot_id text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    measures jsonb NOT NULL
+)
+WITH (fillfactor='50');
+
 CREATE TABLE pilot.orders (
     number bigint NOT NULL,
     pilot_id text NOT NULL,
@@ -416,7 +514,14 @@ CREATE TABLE pilot.orders (
     job_id bigint,
     attempt integer,
     given_at timestamp with time zone NOT NULL,
-    CONSTRAINT orders_order_check CHECK (("order" = ANY (ARRAY['kill'::text, 'drain'::text])))
+    level text,
+    requested_by text DEFAULT 'pilotbus'::text NOT NULL,
+    expires_at timestamp with time zone DEFAULT (now() + '1 day'::interval) NOT NULL,
+    outcome text,
+    reason text,
+    ended_at timestamp with time zone,
+    CONSTRAINT orders_order_check CHECK (("order" = ANY (ARRAY['drain'::text, 'stop'::text, 'kill'::text, 'peek'::text, 'log_level'::text]))),
+    CONSTRAINT orders_outcome_check CHECK ((outcome = ANY (ARRAY['taken'::text, 'refused'::text, 'expired'::text])))
 );
 
 ALTER TABLE pilot.orders ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
@@ -502,7 +607,11 @@ CREATE TABLE site.sites (
     max_cpu_time_s integer,
     tags text[] DEFAULT '{}'::text[] NOT NULL,
     described_at timestamp with time zone NOT NULL,
-    CONSTRAINT sites_status_check CHECK ((status = ANY (ARRAY['active'::text, 'banned'::text])))
+    beat_s integer,
+    lease_s integer,
+    when_lost text,
+    CONSTRAINT sites_status_check CHECK ((status = ANY (ARRAY['active'::text, 'banned'::text]))),
+    CONSTRAINT sites_when_lost_check CHECK ((when_lost = ANY (ARRAY['reschedule'::text, 'fail'::text])))
 );
 
 CREATE TABLE trust.bans (
@@ -534,6 +643,9 @@ CREATE TABLE trust.enrolments (
 
 ALTER TABLE ONLY bus.events ATTACH PARTITION bus.events_default DEFAULT;
 
+ALTER TABLE ONLY bus.connections
+    ADD CONSTRAINT connections_pkey PRIMARY KEY (pid);
+
 ALTER TABLE ONLY bus.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (recorded_at, "position");
 
@@ -564,6 +676,9 @@ ALTER TABLE ONLY job.jobs
 ALTER TABLE ONLY job.submissions
     ADD CONSTRAINT submissions_pkey PRIMARY KEY (submission);
 
+ALTER TABLE ONLY job.usage
+    ADD CONSTRAINT usage_pkey PRIMARY KEY (job_id);
+
 ALTER TABLE ONLY log.lines
     ADD CONSTRAINT lines_pkey PRIMARY KEY (subject, attempt, stream, number);
 
@@ -576,8 +691,8 @@ ALTER TABLE ONLY match.queues
 ALTER TABLE ONLY match.queues
     ADD CONSTRAINT queues_pkey PRIMARY KEY (queue_id);
 
-ALTER TABLE ONLY pilot.orders
-    ADD CONSTRAINT orders_pilot_id_order_job_id_attempt_key UNIQUE NULLS NOT DISTINCT (pilot_id, "order", job_id, attempt);
+ALTER TABLE ONLY pilot.beats
+    ADD CONSTRAINT beats_pkey PRIMARY KEY (pilot_id);
 
 ALTER TABLE ONLY pilot.orders
     ADD CONSTRAINT orders_pkey PRIMARY KEY (number);
@@ -655,6 +770,10 @@ CREATE INDEX jobs_pilot ON job.jobs USING btree (pilot_id) WHERE (state = ANY (A
 
 CREATE INDEX jobs_waiting ON job.jobs USING btree (queue_id, priority DESC, job_id) WHERE (state = 'Waiting'::text);
 
+CREATE INDEX orders_of_job ON pilot.orders USING btree (job_id, attempt) WHERE (job_id IS NOT NULL);
+
+CREATE INDEX orders_open ON pilot.orders USING btree (pilot_id, number) WHERE (outcome IS NULL);
+
 CREATE UNIQUE INDEX proxies_fingerprint ON proxy.proxies USING btree (fingerprint);
 
 CREATE INDEX users_dns ON registry.users USING gin (dns);
@@ -683,6 +802,9 @@ ALTER TABLE ONLY job.history
 
 ALTER TABLE ONLY job.jobs
     ADD CONSTRAINT jobs_submission_fkey FOREIGN KEY (submission) REFERENCES job.submissions(submission);
+
+ALTER TABLE ONLY job.usage
+    ADD CONSTRAINT usage_job_id_fkey FOREIGN KEY (job_id) REFERENCES job.jobs(job_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY registry.members
     ADD CONSTRAINT members_account_fkey FOREIGN KEY (account) REFERENCES registry.users(account) ON DELETE CASCADE;

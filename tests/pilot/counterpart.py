@@ -31,6 +31,12 @@ def parameters(url: str, ca_file: str) -> Any:
     return pika.ConnectionParameters(who.host, who.port, who.vhost, how, ssl_options=options)
 
 
+def leases(beat: Envelope, lease_s: int = 600) -> dict[str, Any]:
+    """Whatever the pilot has is its own."""
+    named = [{name: job[name] for name in ("job_id", "attempt")} for job in beat["data"]["jobs"]]
+    return {"beat_s": 60, "leases": [{**job, "lease_s": lease_s} for job in named]}
+
+
 class Services:
     """Hears all that outsiders say and answers requests; a request whose type it has no answer for stays parked."""
 
@@ -40,6 +46,7 @@ class Services:
         none = {"code": "not_found", "reason": "ada has none here"}
         credentials = ("proxy.fetch.v1", "token.job.v1")
         self.answers: dict[str, Callable[[Envelope], Any]] = dict.fromkeys(credentials, lambda _: {"refuse": none})
+        self.answers["pilot.beat.v1"] = leases
         self.parked: list[tuple[Envelope, str]] = []
         self._news = threading.Condition()
         self._connection: Any = pika.BlockingConnection(parameters(service_url, ca_file))

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 
-from pilot.orders import Orders
+from pilot.orders import Disobeyed, Orders
 
 
 def test_a_kill_is_for_one_attempt_and_may_come_before_the_job() -> None:
@@ -20,11 +20,30 @@ def test_a_kill_is_for_one_attempt_and_may_come_before_the_job() -> None:
 
 def test_an_old_or_unknown_order_changes_nothing() -> None:
     orders = Orders()
-    orders.take({"number": 2, "order": "dance"})
-    orders.take({"number": 1, "order": "drain"})
+    refused = {"number": 2, "outcome": "refused", "reason": "this pilot knows no order 'dance' like that"}
+    assert orders.take({"number": 2, "order": "dance"}) == refused
+    assert orders.take({"number": 1, "order": "drain"}) is None
     assert orders.leaving == ""
-    orders.take({"number": 3, "order": "drain"})
+    assert orders.take({"number": 3, "order": "drain"}) == {"number": 3, "outcome": "taken"}
     assert str(orders.leaving) == "drained"
+
+
+def test_a_stop_ends_at_once_and_says_who_wanted_it() -> None:
+    orders = Orders()
+    orders.take({"number": 1, "order": "stop"})
+    assert (orders.leave_at_once, orders.why) == (True, "an operator has stopped the pilot")
+
+
+def test_an_order_of_another_kind_goes_to_who_obeys_it_or_is_refused_by_it() -> None:
+    orders, seen = Orders(), []
+
+    def never(_order: object) -> None:
+        raise Disobeyed("it is Tuesday")
+
+    orders.others |= {"peek": seen.append, "dance": never}
+    assert orders.take({"number": 1, "order": "peek"}) == {"number": 1, "outcome": "taken"}
+    assert orders.take({"number": 2, "order": "dance"}) == {"number": 2, "outcome": "refused", "reason": "it is Tuesday"}
+    assert [order["order"] for order in seen] == ["peek"]
 
 
 def test_the_first_signal_drains_and_the_second_ends_the_payload() -> None:

@@ -1,0 +1,108 @@
+"""pilot.beat: a beat renews the leases of the pilot's own attempts and of no others, and brings the Stalled back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bus.event import Event
+from handlers.pilot.beat import decide
+from tests.fix_house import Story
+from tests.handlers.people import event, matched, report, state_of
+
+HANDLER = "pilot.beat"
+SILENT = event("pilot.silent.v1", "p1", {"pilot_id": "p1"}, authid="")
+LEFT_S = "SELECT round(extract(epoch FROM due_at - clock_timestamp())) FROM bus.timers WHERE timer = %s"
+
+
+def beat(*jobs: dict[str, Any], pilot_id: str = "p1") -> Event:
+    """A pilot lives and has these attempts."""
+    data = {"pilot_id": pilot_id, "number": 1, "load": 0.5, "jobs": list(jobs)}
+    return event("pilot.beat.v1", pilot_id, data, authid=f"pilot-{pilot_id}")
+
+
+def booted(story: Story) -> Story:
+    """Pilot p1 is known."""
+    phase = {"pilot_id": "p1", "site": "CLOUD.CNIC.cn", "phase": "booted", "number": 1}
+    return story.given("pilot.report", event("pilot.reported.v1", "p1", phase, authid="pilot-p1"))
+
+
+def running(story: Story) -> Story:
+    """Job 1 runs on p1, which beats."""
+    booted(matched(story)).given("job.report", report("Running"))
+    return story.given("pilot.beat", beat({"job_id": 1, "attempt": 1}))
+
+
+MINE = {"job_id": 1, "attempt": 1}
+
+
+def test_what_names_an_attempt_is_apart_from_what_it_uses() -> None:
+    assert decide([MINE | {"cpu_s": 2.0}, MINE]) == [MINE | {"measures": {"cpu_s": 2.0}}, MINE]
+
+
+def test_a_matched_job_has_a_lease_before_it_starts_and_no_start_deadline_any_more(story: Story) -> None:
+    matched(story).when(beat(MINE), once=False)
+    story.then(("pilot.beat.v1.reply", {"beat_s": 60, "leases": [MINE | {"lease_s": 1799}]}))
+    assert story.rows("SELECT timer FROM bus.timers WHERE timer ~ '^(match|lease)/'") == [("lease/1",)]
+
+
+@pytest.mark.parametrize("theirs", [{"job_id": 1, "attempt": 2}, {"job_id": 2, "attempt": 1}])
+def test_what_is_not_the_pilots_gets_no_lease(story: Story, theirs: dict[str, int]) -> None:
+    matched(story).when(beat(theirs), once=False).then(("pilot.beat.v1.reply", {"leases": []}))
+    assert story.rows("SELECT timer FROM bus.timers WHERE timer ~ '^lease/'") == []
+
+
+def test_another_pilot_gets_no_lease(story: Story) -> None:
+    matched(story).when(beat(MINE, pilot_id="p2"), once=False).then(("pilot.beat.v1.reply", {"leases": []}))
+
+
+def test_a_job_that_is_over_has_none(story: Story) -> None:
+    running(story).given("job.report", report("Done", "Execution Complete"))
+    assert story.rows("SELECT timer FROM bus.timers WHERE timer ~ '^lease/'") == []
+    story.when(beat(MINE), once=False).then(("pilot.beat.v1.reply", {"leases": []}))
+
+
+def test_a_site_says_how_long_and_the_pilots_lease_ends_before_the_servers(story: Story) -> None:
+    matched(story).sql("UPDATE site.sites SET beat_s = 10, lease_s = 100")
+    story.when(beat(MINE), once=False).then(("pilot.beat.v1.reply", {"beat_s": 10, "leases": [MINE | {"lease_s": 99}]}))
+    assert story.rows(LEFT_S, "lease/1") == [(125,)]
+    assert story.rows(LEFT_S, "beat/p1") == [(33,)]
+
+
+def test_a_lease_is_moved_on_when_a_quarter_of_it_is_gone(story: Story) -> None:
+    running(story).sql("UPDATE bus.timers SET due_at = clock_timestamp() + interval '1400 s' WHERE timer = 'lease/1'")
+    story.when(beat(MINE), once=False).then(("pilot.beat.v1.reply", {"leases": [MINE | {"lease_s": 1369}]}))
+    story.sql("UPDATE bus.timers SET due_at = clock_timestamp() + interval '1300 s' WHERE timer = 'lease/1'")
+    story.when(beat(MINE), once=False).then(("pilot.beat.v1.reply", {"leases": [MINE | {"lease_s": 1799}]}))
+
+
+def test_a_running_job_has_a_deadline_even_if_its_pilot_never_beats(story: Story) -> None:
+    matched(story).given("job.report", report("Running"))
+    assert story.rows(LEFT_S, "lease/1") == [(1830,)]
+
+
+def test_what_was_stalled_goes_on(story: Story) -> None:
+    running(story).sql("DELETE FROM bus.timers WHERE timer = 'beat/p1'").given("pilot.lose", SILENT)
+    assert state_of(story)[0] == "Stalled"
+    story.when(beat(MINE), once=False).then(
+        ("pilot.found.v1", {"pilot_id": "p1"}), ("job.running.v1", {"job_id": 1, "attempt": 1}), ("pilot.beat.v1.reply", {})
+    )
+    assert state_of(story)[0] == "Running"
+    assert story.rows("SELECT state FROM pilot.pilots") == [("Running",)]
+
+
+def test_what_the_attempt_uses_is_kept(story: Story) -> None:
+    running(story).when(beat(MINE | {"cpu_s": 2.5, "last_lines": ["x"]}), once=False)
+    assert story.rows("SELECT attempt, measures FROM job.usage") == [(1, {"cpu_s": 2.5, "last_lines": ["x"]})]
+    assert story.rows("SELECT measures->'load' FROM pilot.beats") == [(0.5,)]
+
+
+def test_a_pilot_that_has_left_is_not_waited_for(story: Story) -> None:
+    booted(story).given("pilot.beat", beat())
+    gone = {"pilot_id": "p1", "site": "CLOUD.CNIC.cn", "phase": "leaving", "number": 2, "details": {"reason": "idle"}}
+    story.given("pilot.report", event("pilot.reported.v1", "p1", gone, authid="pilot-p1"))
+    assert story.rows("SELECT timer FROM bus.timers") == []
+    story.when(beat(), once=False)  # said before it left, and late
+    assert story.rows("SELECT timer FROM bus.timers") == []
+    assert story.rows("SELECT pilot_id FROM pilot.beats") == []
