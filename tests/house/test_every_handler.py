@@ -19,6 +19,8 @@ WORDS = Words()
 FOUND = list(handlers(known=WORDS.known))
 ROOMS = ("bus", "file", "job", "log", "match", "pilot", "proxy", "registry", "security", "site", "trust")
 MOVING = {"bus.inbox", "bus.events", "bus.unsent", "bus.events_default", "registry.edition"}
+# what is the very purpose of a handler to move on with the clock
+ITS_OWN_CLOCK = {"pilot.beat": {"bus.timers", "pilot.beats", "job.usage"}}
 JOBS_AND_SITES = """
 INSERT INTO site.sites VALUES ('CLOUD.CNIC.cn', '', 'active', NULL, NULL, NULL, '{}', '2026-01-01T00:00:00Z');
 INSERT INTO job.submissions VALUES ('7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01', 'ada', '', 1, 5, '2026-01-01T00:00:00Z');
@@ -113,6 +115,7 @@ def test_the_same_body_under_a_new_id_leaves_the_same_rows(handler: Handler, peo
         event = drawn(handler, data)
         again = Event(event.type, event.source, event.subject, event.data, time=event.time, authid=event.authid)
         run(handler, event, peopled)
-        once = dump(peopled, without=MOVING)
+        moving = MOVING | ITS_OWN_CLOCK.get(handler.name, set())
+        once = dump(peopled, without=moving)
         run(handler, again, peopled)
-        assert dump(peopled, without=MOVING) == once
+        assert dump(peopled, without=moving) == once

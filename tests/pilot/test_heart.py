@@ -56,7 +56,8 @@ def test_a_payload_waits_for_its_lease_which_a_slow_service_gives(jobs: Jobs, se
     start("--max-jobs", "1")
     asked = services.until(lambda: [pair for pair in services.parked if pair[0]["type"] == "pilot.beat.v1"])
     assert states(services, job) == []
-    services.reply(*asked[0], leases(asked[0][0]))
+    request, reply_to = asked[0]
+    services.reply(request, reply_to, leases(request))
     assert last(services, job)["state"] == "Done"
 
 

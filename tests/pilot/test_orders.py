@@ -35,7 +35,8 @@ def test_a_stop_ends_at_once_and_says_who_wanted_it() -> None:
 
 
 def test_an_order_of_another_kind_goes_to_who_obeys_it_or_is_refused_by_it() -> None:
-    orders, seen = Orders(), []
+    orders = Orders()
+    seen: list[dict[str, object]] = []
 
     def never(_order: object) -> None:
         raise Disobeyed("it is Tuesday")
