@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pilot.config import WrongConfig, configure
-from pilot.wire.login import login
+from pilot.wire.login import Broker, login
 
 URL = "amqps://pilot:secret@broker.example.org:5671/vhost"
 
@@ -19,7 +19,7 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(tmp_path: Path)
     config = configure(["--config", str(file), "--site", "LCG.Flag.org"], {"PILOTBUS_PILOT_AMQP_URL": URL})
     assert (config.site, config.idle_limit_s, dict(config.least)) == ("LCG.Flag.org", 7, {"free_mb": 1})
     assert config.login is not None
-    assert (config.login.user, config.login.host, config.login.vhost) == ("pilot", "broker.example.org", "vhost")
+    assert (config.login.user, config.login.brokers) == ("pilot", (Broker("amqps", "broker.example.org", 5671, "vhost"),))
 
 
 def test_a_password_on_the_command_line_is_refused_and_not_repeated() -> None:
@@ -31,7 +31,7 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated() -> None:
 def test_a_url_without_a_password_takes_it_from_the_environment() -> None:
     config = configure(["--url", "amqps://pilot@host/v"], {"PILOTBUS_PILOT_PASSWORD": "p%w"})
     assert config.login is not None
-    assert (config.login.password, config.login.port) == ("p%w", 5671)
+    assert (config.login.password, config.login.brokers[0].port) == ("p%w", 5671)
     assert "p%w" not in repr(config)
 
 
