@@ -14,10 +14,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tests.pilot.conftest import BOTH, Spoken, Start
+from tests.pilot.conftest import BOTH, Spoken, Start, through
 from tests.pilot.counterpart import Cable, Services, Store
 from tests.pilot.jobs import Jobs, tar
-from tests.pilot.test_wire import through
 from tests.pilot.test_zip import interpreter
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,41 +11,14 @@ import pytest
 from bus.transport import Transport
 from deploy.certificates import ensure
 from pilot.wire.envelope import Refused
-from pilot.wire.lines import Lines, Stream
-from pilot.wire.link import Link, Unreachable
-from pilot.wire.login import login
-from pilot.wire.outbox import Outbox
+from pilot.wire.lines import Stream
+from pilot.wire.link import Unreachable
 from pilot.wire.session import LoginRefused
-from pilot.wire.spool import Spool
-from tests.pilot.conftest import BOTH, Spoken
+from tests.pilot.conftest import BOTH, Make, Spoken, report, through
 from tests.pilot.counterpart import Cable, Services, parameters
 
 pytestmark = BOTH
-Make = Callable[..., Link]
 LISTEN = {"pilot_id": "p1", "after": 0, "wait_s": 300}
-
-
-def through(url: str, cable: Cable) -> str:
-    """The URL with the cable's end as its port."""
-    return re.sub(r":\d+/", f":{cable.port}/", url)
-
-
-@pytest.fixture
-def make(vhost: Any, pilot_url: str, tmp_path: Path) -> Iterator[Make]:
-    made: list[Link] = []
-
-    def link(url: str = pilot_url, ca_file: str = vhost.ca_file) -> Link:
-        outbox = Outbox("/pilot-p1/p1", "p1", Spool(tmp_path / f"spool-{len(made)}"), Lines())
-        made.append(Link(login(url, ca_file=ca_file), outbox, lambda _text: None))
-        return made[-1]
-
-    yield link
-    for each in made:
-        each.close()
-
-
-def report(number: int) -> dict[str, Any]:
-    return {"pilot_id": "p1", "site": "LCG.Test.org", "phase": "asking", "number": number}
 
 
 def test_events_arrive_in_order_and_the_spool_is_empty_when_they_are_confirmed(make: Make, services: Services) -> None:
