@@ -50,7 +50,7 @@ class Reader:
             yield frame
 
     def _next(self) -> Frame | None:
-        if self._bytes[:1] in (b"\r", b"\n"):  # heart-beats
+        if self._bytes.startswith((b"\r", b"\n")):  # heart-beats
             del self._bytes[: len(self._bytes) - len(self._bytes.lstrip(b"\r\n"))]
             self._searched = 0
         end = _HEAD_END.search(self._bytes, max(0, self._searched - 2), LARGEST_HEAD_BYTES)
