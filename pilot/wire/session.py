@@ -33,9 +33,10 @@ class Conversation:
 
     def open_lines(self) -> None:
         """Log lines are taken from now on; those that the last connection left unconfirmed go first."""
-        self._takes_lines = True
-        for envelope in list(self._outbox.batches.values()):
-            self._send(TELEMETRY, envelope)
+        self._takes_lines = not self._outbox.lines_refused  # once refused they are refused for good
+        if self._takes_lines:
+            for envelope in list(self._outbox.batches.values()):
+                self._send(TELEMETRY, envelope)
         self.pump()
 
     def close_lines(self, reason: str) -> None:

@@ -81,6 +81,7 @@ def test_a_job_with_sandboxes_is_done_and_every_step_is_said(
     assert list(tmp_path.iterdir()) == []
 
 
+@BOTH
 def test_a_job_is_done_under_the_oldest_python_that_is_promised(
     jobs: Jobs, services: Services, store: Store, start: Start
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from bus.transport import Transport
 from deploy.certificates import ensure
+from handlers.token.issuer import BROKER
 from pilot.wire.envelope import Refused
 from pilot.wire.lines import Stream
 from pilot.wire.link import Unreachable
@@ -103,6 +106,48 @@ def test_an_event_that_no_queue_takes_is_kept_where_the_broker_says_so(make: Mak
     assert link.settle(20)
     services.until(lambda: services.of("pilot.reported.v1"))
     services.close()
+
+
+def test_a_broker_that_takes_no_lines_takes_all_else(make: Make, services: Services, vhost: Any, spoken: Spoken) -> None:
+    may = [vhost.issuer._may("write", exchange, "pilot-p1.*") for exchange in ("ingress", "requests")]
+    token = vhost.issuer._mint("pilot-p1", BROKER, 900, scope=may)
+    link = make(spoken(vhost.as_account("pilot-p1", token.text)))
+    link.start(20)
+    link.line(Stream(7, 1, "std.out"), "never")
+    link.record("pilot.reported.v1", report(1))
+    assert link.settle(20)
+    services.until(lambda: services.of("pilot.reported.v1"))
+    assert "telemetry" in link.outbox.lines_refused
+    assert services.of("log.written.v1") == []
+
+
+def test_a_message_looks_the_same_over_each(make: Make, vhost: Any) -> None:
+    with pika.BlockingConnection(parameters(vhost.service_url, vhost.ca_file)) as service:
+        channel = service.channel()
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        for exchange in ("ingress", "requests", "telemetry"):
+            channel.queue_bind(queue, exchange, "#")
+        link = make()
+        link.start(20)
+        link.record("pilot.reported.v1", report(1))
+        link.line(Stream(None, None, "pilot"), "hello")
+        assert link.settle(20)
+        link.ask("pilot.listen.v1", LISTEN, 330)
+        found = {}
+        for method, properties, body in channel.consume(queue, auto_ack=True, inactivity_timeout=20):
+            event = json.loads(body)
+            found[event["type"]] = (method.exchange, method.routing_key, properties.reply_to is not None)
+            assert (properties.content_type, properties.delivery_mode) == ("application/cloudevents+json", 2)
+            assert (properties.message_id, properties.type, properties.user_id) == (event["id"], event["type"], "pilot-p1")
+            assert properties.correlation_id == (event["id"] if properties.reply_to else None)
+            assert abs(properties.timestamp - time.time()) < 60
+            if len(found) == 3:
+                break
+    assert found == {
+        "pilot.reported.v1": ("ingress", "pilot-p1.pilot.reported.v1.p1", False),
+        "log.written.v1": ("telemetry", "pilot-p1.log.written.v1.p1", False),
+        "pilot.listen.v1": ("requests", "pilot-p1.pilot.listen.v1.p1", True),
+    }
 
 
 def test_several_requests_are_outstanding_at_once_and_each_gets_its_own_answer(make: Make, services: Services) -> None:
