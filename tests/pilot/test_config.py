@@ -36,12 +36,38 @@ def test_a_url_without_a_password_takes_it_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize(
+    ("flags", "environment"),
+    [
+        (["--url", "amqps://p@one/v", "--url", "stomps://p@two:443"], {}),
+        (["--url", "amqps://p@one/v,stomps://p@two:443/"], {}),
+        ([], {"PILOTBUS_PILOT_AMQP_URL": " amqps://p@one/v\n stomps://p@two:443/ "}),
+        (["--url", "amqps://p@one/v", "--url", "stomps://p@two:443"], {"PILOTBUS_PILOT_AMQP_URL": "amqps://p@three/"}),
+    ],
+)
+def test_several_addresses_keep_their_order(flags: list[str], environment: dict[str, str]) -> None:
+    config = configure(flags, {**environment, "PILOTBUS_PILOT_PASSWORD": "x"})
+    assert config.login is not None
+    assert config.login.brokers == (Broker("amqps", "one", 5671, "v"), Broker("stomps", "two", 443, "/"))
+
+
+def test_a_file_may_hold_one_address_or_several(tmp_path: Path) -> None:
+    file = tmp_path / "pilot.json"
+    for urls, count in (("amqps://p:x@one/", 1), (["amqps://p:x@one/", "stomps://p@two/"], 2)):
+        file.write_text(json.dumps({"url": urls}))
+        config = configure(["--config", str(file)], {})
+        assert config.login is not None
+        assert (len(config.login.brokers), config.login.password) == (count, "x")
+
+
+@pytest.mark.parametrize(
     ("url", "said"),
     [
         ("amqp://pilot:x@host/", "over TLS only"),
         ("amqps://host/", "wants a user"),
         ("amqps://pilot@host/", "no enrolment secret"),
         ("amqps://pilot:hidden@host:port/", "not well formed"),
+        ("amqps://pilot:hidden@host/,stomp://pilot@host/", "over TLS only"),
+        ("amqps://one:hidden@host/ stomps://two@host/", "name several users"),
     ],
 )
 def test_a_bad_url_is_one_sentence_without_the_password(url: str, said: str) -> None:
