@@ -142,7 +142,7 @@ def wrap(
     if "END_OF_PILOTBUS_FILE" in ca + secret:
         raise Invalid("the authority or the secret holds what ends a block of the wrapper")
     for value in addresses.values():
-        if not re.fullmatch(r"[A-Za-z0-9._:/%?=&@-]*", value):
+        if not re.fullmatch(r"[A-Za-z0-9._:/%?=&@,-]*", value):
             raise Invalid(f"{value!r} can not be put into a shell script")
     expires = (datetime.now(UTC) + lives).strftime(_MOMENT)
     digest = hashlib.sha256(archive).hexdigest()

@@ -41,7 +41,7 @@ def settings_for(
     return {
         "PILOTBUS_AMQP_URL": amqp_url(SERVICE),
         "PILOTBUS_CLIENT_AMQP_URL": amqp_url(user),
-        "PILOTBUS_PILOT_AMQP_URL": f"amqps://127.0.0.1:{at['amqp']}/{VHOST}",
+        "PILOTBUS_PILOT_AMQP_URL": f"amqps://127.0.0.1:{at['amqp']}/{VHOST},stomps://127.0.0.1:{at['stomp']}/{VHOST}",
         "PILOTBUS_STOMP_URL": f"stomp+ssl://127.0.0.1:{at['stomp']}/{VHOST}",
         "PILOTBUS_MANAGEMENT_URL": f"https://127.0.0.1:{at['management']}",
         "PILOTBUS_DOOR_URL": f"https://127.0.0.1:{at['http']}",

@@ -18,11 +18,12 @@ from pilot.enrolment import DoorAway, NotLetIn, Passport, enrol, passport
 from pilot.last_words import SPOOL
 from pilot.plan import commands
 from pilot.version import older
-from pilot.wire.amqp import LoginRefused
+from pilot.wire import dial
 from pilot.wire.lines import Lines
 from pilot.wire.link import Link, Unreachable
 from pilot.wire.login import Login
 from pilot.wire.outbox import Outbox
+from pilot.wire.session import LoginRefused
 from pilot.wire.spool import Spool
 from schemas.rules.secrets import remember, scrub
 
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # the payload runs as the same user: without this it could read the secret in our environment, the token in our memory
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
         plan = commands(config.plan)
+        _proxied(config)
         _complete(config, plan)
         if config.login is None:
             return _offline(config, plan)
@@ -50,6 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _end(str(refusal), REFUSED)
     except (Unreachable, DoorAway) as problem:
         return _end(str(problem), UNREACHABLE)
+
+
+def _proxied(config: Config) -> None:
+    try:
+        dial.through(config.proxy)
+    except dial.NoWay as problem:
+        raise WrongConfig(str(problem)) from problem
 
 
 def _complete(config: Config, plan: Sequence[ModuleType]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pilot import VERSION
-from pilot.wire.login import Login, login
+from pilot.wire.login import Login, each, login
 from schemas.rules.identity import pilot_of
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -35,6 +35,7 @@ class Config:
     workdir: Path
     login: Login | None = None
     ca_file: str = ""
+    proxy: str = field(default="", repr=False)
     door: str = ""
     secret: str = field(default="", repr=False)
     ce: str = ""
@@ -71,9 +72,10 @@ _FILE_ONLY = {
     "process_limit": int,
 }
 _KINDS: dict[str, Any] = {
-    **dict.fromkeys(("url", "ca", "door", "secret_file", "site", "ce", "plan", "workdir", "vo", "name", "isolation"), str),
+    **dict.fromkeys(("ca", "door", "proxy", "secret_file", "site", "ce", "plan", "workdir", "vo", "name", "isolation"), str),
     **dict.fromkeys(("processors", "cpu_time", "max_ram", "idle_limit", "max_jobs"), int),
     **dict.fromkeys(("tag", "required_tag"), list),
+    "url": (str, list),
     "keep_token": bool,
     **_FILE_ONLY,
 }
@@ -89,7 +91,15 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--version", action="version", version=f"pilotbus pilot {VERSION}")
     flags.add_argument("--config", metavar="FILE.json", help="read these settings from a file; flags win")
-    flags.add_argument("--url", metavar="amqps://HOST:PORT/VHOST", help="the broker (PILOTBUS_PILOT_AMQP_URL)")
+    flags.add_argument(
+        "--url",
+        action="append",
+        metavar="amqps://HOST:PORT/VHOST",
+        help="a broker's address, amqps:// or stomps://; may be repeated, the first that works is used (PILOTBUS_PILOT_AMQP_URL)",
+    )
+    flags.add_argument(
+        "--proxy", metavar="http://HOST:PORT", help="reach all through this HTTP proxy; none: through none (https_proxy)"
+    )
     flags.add_argument("--door", metavar="https://HOST:PORT", help="where the secret is exchanged (PILOTBUS_DOOR_URL)")
     flags.add_argument("--secret-file", metavar="FILE", help="a file with the enrolment secret; it is removed once read")
     flags.add_argument("--ca", metavar="FILE", help="trust this authority only (PILOTBUS_CA_FILE)")
@@ -120,11 +130,13 @@ def parser() -> argparse.ArgumentParser:
 def configure(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
     """The configuration that these say together. Raises WrongConfig."""
     flags = {key: value for key, value in vars(parser().parse_args(arguments)).items() if value is not None}
-    if _has_password(flags.get("url", "")):
+    if any(_has_password(url) for urls in flags.get("url", ()) for url in each(urls)):
         raise WrongConfig(
-            "the URL on the command line holds a password, which every user of this node can read; "
+            "a URL on the command line holds a password, which every user of this node can read; "
             "set PILOTBUS_PILOT_AMQP_URL or PILOTBUS_PILOT_PASSWORD instead"
         )
+    if _has_password(flags.get("proxy", "")):
+        raise WrongConfig("--proxy holds a password, which every user of this node can read; set https_proxy instead")
     config_file = flags.pop("config", "")
     said = _file(config_file)
     for key, variable in (
@@ -199,7 +211,9 @@ def _config(said: Mapping[str, Any]) -> Config:
         raise WrongConfig("an enrolment secret is exchanged at a door: set --door or PILOTBUS_DOOR_URL to its https:// address")
     try:
         password = str(said.get("password", ""))
-        who = login(said["url"], ca_file=ca_file, password=password, enrols=bool(secret)) if said.get("url") else None
+        urls = said.get("url", "")
+        text = urls if isinstance(urls, str) else ",".join(map(str, urls))
+        who = login(text, ca_file=ca_file, password=password, enrols=bool(secret)) if text else None
     except ValueError as problem:
         raise WrongConfig(str(problem)) from problem
     name = _own_name(said, who, name)
@@ -209,6 +223,7 @@ def _config(said: Mapping[str, Any]) -> Config:
         workdir=Path(str(said.get("workdir") or os.getcwd())).resolve(),
         login=who,
         ca_file=ca_file,
+        proxy=str(said.get("proxy", "")),
         door=door,
         secret=secret,
         ce=str(said.get("ce", "")),

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Callable
 
-from pilot.wire.amqp import LoginRefused
 from pilot.wire.lines import Lines
 from pilot.wire.link import Link, Unreachable
 from pilot.wire.login import Login
 from pilot.wire.outbox import Outbox
+from pilot.wire.session import LoginRefused
 from pilot.wire.spool import Spool
 from schemas.rules.identity import pilot_account
 

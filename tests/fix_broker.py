@@ -52,6 +52,13 @@ class Vhost:
         where = urlsplit(self.service_url)
         return f"amqps://{account}:{secret}@{where.hostname}:{where.port}{where.path}"
 
+    def over(self, scheme: str, url: str) -> str:
+        """This address at the listener of another scheme, stomps or amqps."""
+        where = urlsplit(os.environ["PILOTBUS_STOMP_URL"] if scheme == "stomps" else self.service_url)
+        who = urlsplit(url)
+        account = who.netloc.rpartition("@")[0]
+        return urlunsplit(who._replace(scheme=scheme, netloc=f"{account}@{where.hostname}:{where.port}"))
+
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """The broker's administration has answered."""
         auth = ("-", self.issuer.management().text)

@@ -18,4 +18,7 @@ def measure() -> dict[str, Any]:
 
 
 def run(pilot: Pilot) -> None:
-    pilot.phase("booted", plan=pilot.config.plan, **measure())
+    details = {"plan": pilot.config.plan, **measure()}
+    if pilot.link is not None:
+        details["broker"] = str(pilot.link.broker)
+    pilot.phase("booted", **details)

@@ -7,19 +7,17 @@ import time
 from typing import Any, Callable
 
 import pika
+from pika.adapters.select_connection import IOLoop
+from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
 from pika.exceptions import ChannelClosed, ConnectionClosed, ProbableAccessDeniedError, ProbableAuthenticationError
 
+from pilot.wire.dial import PATIENCE_S, NoWay, Proxy, proxy_to, tunnel
 from pilot.wire.envelope import CONTENT_TYPE, encode
-from pilot.wire.login import Login
-from pilot.wire.outbox import Outbox, backoff
+from pilot.wire.login import Broker, Login
+from pilot.wire.outbox import Outbox
+from pilot.wire.session import HEARTBEAT_S, REPLY_TO, REQUESTS, TELEMETRY, TICK_S, UNCONFIRMED_S, Conversation, LoginRefused
 
-_REPLY_TO = "amq.rabbitmq.reply-to"
-_TICK_S = 0.2
 _PERSISTENT = 2
-
-
-class LoginRefused(Exception):
-    """The broker does not let this account in."""
 
 
 def sentence(problem: BaseException | None) -> str:
@@ -50,7 +48,7 @@ class _Lane:
     def __init__(self, channel: Any, answered: Callable[..., None]) -> None:
         self.channel = channel
         self._answered = answered
-        self._out: dict[int, str] = {}
+        self._out: dict[int, tuple[str, str]] = {}
         self._returned: set[str] = set()
         self._tag = 0
         channel.add_on_return_callback(lambda _channel, _method, properties, _body: self._returned.add(properties.message_id))
@@ -58,7 +56,7 @@ class _Lane:
     def publish(self, exchange: str, key: str, raw: bytes, properties: Any, *, mandatory: bool) -> None:
         """The message is on its way; its id is answered for later."""
         self._tag += 1
-        self._out[self._tag] = properties.message_id
+        self._out[self._tag] = exchange, properties.message_id
         self.channel.basic_publish(exchange, key, raw, properties, mandatory)
 
     def confirmed(self, frame: Any) -> None:
@@ -67,39 +65,69 @@ class _Lane:
         tags = [out for out in self._out if out <= tag] if frame.method.multiple else [tag]
         acked = frame.method.NAME == "Basic.Ack"
         for each in sorted(tags):
-            message_id = self._out.pop(each, "")
-            self._answered(message_id, kept=acked and message_id not in self._returned)
+            exchange, message_id = self._out.pop(each)
+            self._answered(exchange, message_id, kept=acked and message_id not in self._returned)
             self._returned.discard(message_id)
 
 
-class Session:
-    """One connection from its opening to its end. run() is its thread; poke() and end() are for all others."""
+class _Tunnelled(SelectorIOServicesAdapter):  # type: ignore[misc]
+    """Sockets that pika believes to lead to the broker, and that lead through a proxy."""
 
-    def __init__(self, login: Login, outbox: Outbox, ready: Callable[[], None], complain: Callable[[str], None]) -> None:
+    def __init__(self, proxy: Proxy, broker: Broker) -> None:
+        super().__init__(IOLoop())
+        self._proxy, self._broker = proxy, broker
+
+    def getaddrinfo(self, **named: Any) -> Any:
+        """The proxy's addresses."""
+        return super().getaddrinfo(**{**named, "host": self._proxy.host, "port": self._proxy.port})
+
+    def connect_socket(self, sock: Any, resolved_addr: Any, on_done: Callable[[Any], None]) -> Any:
+        """The socket leads to the broker when on_done hears of no problem."""
+
+        def connected(problem: Any) -> None:
+            try:
+                if problem is None:
+                    tunnel(sock, self._proxy, self._broker.host, self._broker.port)
+                    sock.setblocking(False)
+            except OSError as refusal:
+                problem = refusal
+            on_done(problem)
+
+        return super().connect_socket(sock, resolved_addr, connected)
+
+
+class Session:
+    """One connection from its opening to its end. run() is its thread; poke(), renew() and end() are for all others."""
+
+    def __init__(
+        self, broker: Broker, login: Login, outbox: Outbox, ready: Callable[[], None], complain: Callable[[str], None]
+    ) -> None:
+        self._broker = broker
         self._login = login
-        self._outbox = outbox
+        self._source = outbox.source
         self._ready = ready
-        self._complain = complain
+        self._talk = Conversation(outbox, self._send, complain)
         self._lock = threading.Lock()
         self._loop: Any = None
         self._connection: Any = None
         self._main: _Lane | None = None
         self._log: _Lane | None = None
-        self._record_out = ""
-        self._record_due = 0.0
-        self._record_failures = 0
         self._ending: BaseException | None = None
         self._told_to_end = False
 
     def run(self) -> str:
         """Serve one connection until it ends; why it ended. Raises LoginRefused."""
         try:
+            proxy = proxy_to(self._broker.host, self._broker.port)
             self._connection = pika.SelectConnection(
                 self._parameters(),
+                custom_ioloop=_Tunnelled(proxy, self._broker) if proxy else None,
                 on_open_callback=self._opened,
                 on_open_error_callback=lambda _connection, problem: self._closed(problem),
                 on_close_callback=lambda _connection, problem: self._closed(problem),
             )
+        except NoWay as problem:
+            return str(problem)
         except OSError as problem:  # the file of the authority is missing or unreadable
             return f"{self._login.ca_file}: {problem.strerror or problem}"
         with self._lock:
@@ -141,28 +169,28 @@ class Session:
                 self._loop.add_callback_threadsafe(self._close)
 
     def _parameters(self) -> Any:
-        login = self._login
+        login, broker = self._login, self._broker
         return pika.ConnectionParameters(
-            host=login.host,
-            port=login.port,
-            virtual_host=login.vhost,
+            host=broker.host,
+            port=broker.port,
+            virtual_host=broker.vhost,
             credentials=pika.PlainCredentials(login.user, login.password),
-            ssl_options=pika.SSLOptions(login.tls(), login.host),
-            heartbeat=30,
-            blocked_connection_timeout=60,
-            socket_timeout=10,
-            stack_timeout=15,
-            client_properties={"connection_name": self._outbox.source},
+            ssl_options=pika.SSLOptions(login.tls(), broker.host),
+            heartbeat=HEARTBEAT_S,
+            blocked_connection_timeout=UNCONFIRMED_S,
+            socket_timeout=PATIENCE_S,
+            stack_timeout=PATIENCE_S + 5,
+            client_properties={"connection_name": self._source},
         )
 
     def _opened(self, connection: Any) -> None:
         connection.channel(on_open_callback=self._main_opened)
 
     def _main_opened(self, channel: Any) -> None:
-        lane = _Lane(channel, self._main_answered)
+        lane = _Lane(channel, self._talk.answered)
         channel.add_on_close_callback(lambda _channel, problem: self._fail(problem))
         channel.confirm_delivery(lane.confirmed)
-        channel.basic_consume(_REPLY_TO, self._replied, auto_ack=True, callback=lambda _frame: self._serve(lane))
+        channel.basic_consume(REPLY_TO, self._replied, auto_ack=True, callback=lambda _frame: self._serve(lane))
 
     def _serve(self, lane: _Lane) -> None:
         self._main = lane
@@ -171,42 +199,28 @@ class Session:
         self._tick()
 
     def _log_opened(self, channel: Any) -> None:
-        lane = _Lane(channel, self._log_answered)
+        # a channel of their own: a broker that refuses lines closes it, and this one alone
+        lane = _Lane(channel, self._talk.answered)
         channel.add_on_close_callback(lambda _channel, problem: self._log_closed(problem))
         channel.confirm_delivery(lane.confirmed, callback=lambda _frame: self._log_ready(lane))
 
     def _log_ready(self, lane: _Lane) -> None:
         self._log = lane
-        for envelope in list(self._outbox.batches.values()):
-            self._publish(lane, "telemetry", envelope)
-        self._pump()
+        self._talk.open_lines()
 
     def _tick(self) -> None:
         if self._connection.is_open:
             self._pump()
-            self._connection.ioloop.call_later(_TICK_S, self._tick)
+            self._connection.ioloop.call_later(TICK_S, self._tick)
 
     def _pump(self) -> None:
-        if self._main is None or not self._connection.is_open:
-            return
-        self._send_record(self._main)
-        for ask in self._outbox.due_asks():
-            ask.due = time.monotonic() + ask.again_after_s
-            self._publish(self._main, "requests", ask.envelope)
-        if self._log is not None:
-            for envelope in self._outbox.new_batches():
-                self._publish(self._log, "telemetry", envelope)
+        if self._main is not None and self._connection.is_open:
+            self._talk.pump()
 
-    def _send_record(self, lane: _Lane) -> None:
-        # one at a time: with two on the way a nack of the first would turn their order around
-        if self._record_out or time.monotonic() < self._record_due:
-            return
-        envelope = self._outbox.spool.first()
-        if envelope is not None:
-            self._record_out = envelope["id"]
-            self._publish(lane, "ingress", envelope)
-
-    def _publish(self, lane: _Lane, exchange: str, envelope: dict[str, Any]) -> None:
+    def _send(self, exchange: str, envelope: dict[str, Any]) -> None:
+        lane = self._log if exchange == TELEMETRY else self._main
+        if lane is None or not self._connection.is_open:
+            return  # it waits for the next connection
         properties = pika.BasicProperties(
             content_type=CONTENT_TYPE,
             delivery_mode=_PERSISTENT,
@@ -215,40 +229,18 @@ class Session:
             user_id=self._login.user,
             timestamp=int(time.time()),
         )
-        if exchange == "requests":
-            properties.reply_to, properties.correlation_id = _REPLY_TO, envelope["id"]
+        if exchange == REQUESTS:
+            properties.reply_to, properties.correlation_id = REPLY_TO, envelope["id"]
         key = f"{self._login.user}.{envelope['type']}.{envelope['subject']}"
-        lane.publish(exchange, key, encode(envelope), properties, mandatory=exchange != "telemetry")
-
-    def _main_answered(self, message_id: str, *, kept: bool) -> None:
-        if message_id != self._record_out:
-            if not kept:
-                self._outbox.refused_by_broker(message_id)
-            return
-        self._record_out = ""
-        self._record_failures = 0 if kept else self._record_failures + 1
-        if kept:
-            self._outbox.spool.confirm(message_id)
-            self._outbox.changed()
-        else:
-            self._record_due = time.monotonic() + backoff(self._record_failures)
-            if self._record_failures == 1:
-                self._complain("no queue takes this pilot's events; they are kept and sent again")
-        self._pump()
-
-    def _log_answered(self, message_id: str, **_: bool) -> None:
-        self._outbox.batches.pop(message_id, None)
-        self._outbox.changed()
+        lane.publish(exchange, key, encode(envelope), properties, mandatory=exchange != TELEMETRY)
 
     def _replied(self, _channel: Any, _method: Any, properties: Any, body: bytes) -> None:
-        self._outbox.answered(properties.correlation_id or "", body)
+        self._talk.replied(properties.correlation_id or "", body)
 
     def _log_closed(self, problem: BaseException) -> None:
         self._log = None
         if self._connection.is_open:
-            self._outbox.lines_refused = sentence(problem)
-            self._complain(f"the broker takes no log lines: {sentence(problem)}")
-            self._outbox.changed()
+            self._talk.close_lines(sentence(problem))
 
     def _fail(self, problem: BaseException) -> None:
         self._main = None

@@ -7,14 +7,16 @@ import time
 from concurrent.futures import Future
 from typing import Any, Callable
 
-from pilot.wire.amqp import LoginRefused, Session
+from pilot.wire import amqp, stomp
 from pilot.wire.envelope import seal
 from pilot.wire.lines import MOST_IN_BATCH, Stream
-from pilot.wire.login import Login
+from pilot.wire.login import Broker, Login
 from pilot.wire.outbox import Outbox, backoff
+from pilot.wire.session import RENEWED, LoginRefused
 
 _STEADY_S = 60
 _MOST_REFUSALS = 5
+_SESSIONS: dict[str, type[amqp.Session | stomp.Session]] = {"amqps": amqp.Session, "stomps": stomp.Session}
 
 
 class Unreachable(Exception):
@@ -36,8 +38,10 @@ class Link:
         self._connected = threading.Event()
         self._decided = threading.Event()
         self._leaving = threading.Event()
-        self._reason = ""
-        self._session = Session(login, outbox, self._ready, complain)
+        self._reasons: dict[Broker, str] = {}
+        self._at = 0
+        self._worked = False
+        self._session = self._new_session()
         self._thread = threading.Thread(target=self._live, name="wire", daemon=True)
 
     def start(self, patience_s: float, give_up: Callable[[], bool] = lambda: False) -> None:
@@ -49,8 +53,12 @@ class Link:
         if self.refused:
             raise LoginRefused(self.refused)
         if not self._connected.is_set():
-            place = f"{self._login.host}:{self._login.port}"
-            raise Unreachable(f"the broker at {place} can not be reached: {self._reason or 'it does not answer'}")
+            raise Unreachable("; ".join(map(self._unreached, self._login.brokers)))
+
+    @property
+    def broker(self) -> Broker:
+        """The address that is used, or tried."""
+        return self._login.brokers[self._at % len(self._login.brokers)]
 
     def renewed(self, login: Login) -> None:
         """The connection goes on with this password, and so does each later one."""
@@ -91,8 +99,14 @@ class Link:
         self.outbox.spool.close()
 
     def _ready(self) -> None:
+        self._worked = True
+        self._complain(f"the line to the services goes over {self.broker}")
         self._connected.set()
         self._decided.set()
+
+    def _new_session(self) -> amqp.Session | stomp.Session:
+        broker = self.broker
+        return _SESSIONS[broker.scheme](broker, self._login, self.outbox, self._ready, self._complain)
 
     def _live(self) -> None:
         try:
@@ -103,24 +117,40 @@ class Link:
             self._decided.set()
 
     def _connect_again_and_again(self) -> None:
-        failures = refusals = 0
-        said = ""
+        failures = in_vain = 0
+        refusals: list[str] = []
         while not self._leaving.is_set():
-            began = time.monotonic()
+            began, self._worked = time.monotonic(), False
             try:
-                self._reason, refusals = self._session.run(), 0
+                reason = self._session.run()
             except LoginRefused as refusal:
-                self._reason, refusals = str(refusal), refusals + 1
-                if refusals == _MOST_REFUSALS or not self._connected.is_set():
-                    self.refused = self._reason
-                    return
+                reason = str(refusal)
+                refusals.append(reason)
             if self._leaving.is_set():
                 return
-            failures = 0 if time.monotonic() - began > _STEADY_S else failures + 1
-            if self._reason != said:
-                said = self._reason
-                self._complain(f"the broker is away: {said}")
+            if self._worked:
+                refusals, in_vain = [], 0
+            else:
+                in_vain += 1
+            all_tried = in_vain % len(self._login.brokers) == 0
+            if len(refusals) == _MOST_REFUSALS or (refusals and all_tried and not self._connected.is_set()):
+                self.refused = refusals[-1]
+                return
+            steady = reason == RENEWED or time.monotonic() - began > _STEADY_S
+            failures = 0 if steady else failures + int(all_tried)
+            self._complain_of(reason)
             self.outbox.connection_lost()
+            if not self._worked:
+                self._at += 1
             self._login = self._login_now()
-            self._session = Session(self._login, self.outbox, self._ready, self._complain)
-            self._leaving.wait(backoff(failures))
+            self._session = self._new_session()
+            if reason != RENEWED and all_tried:
+                self._leaving.wait(backoff(failures))
+
+    def _unreached(self, broker: Broker) -> str:
+        return f"the broker {broker} can not be reached: {self._reasons.get(broker, 'it does not answer')}"
+
+    def _complain_of(self, reason: str) -> None:
+        if reason not in (RENEWED, self._reasons.get(self.broker)):
+            self._reasons[self.broker] = reason
+            self._complain(f"the broker {self.broker} is away: {reason}")

@@ -56,7 +56,7 @@ ON CONFLICT DO NOTHING;
 
 def pilot_url(told: Settings, pilot_id: str) -> str:
     """The address of an enrolled pilot, with a token of its own."""
-    where = urlsplit(told.pilot_amqp_url)
+    where = urlsplit(told.pilot_amqp_url.split(",")[0])
     issuer = Issuer(told.issuer_dir, told.door_url, login(told.amqp_url).vhost)
     secret = issuer.pilot(pilot_id).text
     return urlunsplit(where._replace(netloc=f"{pilot_account(pilot_id)}:{secret}@{where.hostname}:{where.port}"))

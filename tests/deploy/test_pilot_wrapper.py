@@ -58,6 +58,13 @@ def test_a_good_one_starts(archive: bytes, key: ReleaseKey, tmp_path: Path, shel
     assert '"NumberOfProcessors"' in done.stdout
 
 
+def test_it_may_name_several_brokers_and_nothing_that_a_shell_obeys(archive: bytes, key: ReleaseKey) -> None:
+    urls = "amqps://broker.example.org:443/pilotbus,stomps://broker.example.org:61614/pilotbus"
+    assert f" --url '{urls}' " in wrap(archive, key, addresses={"--url": urls})
+    with pytest.raises(Invalid, match="shell script"):
+        wrap(archive, key, addresses={"--url": "amqps://h/'$(id)"})
+
+
 def altered(script: str) -> dict[str, tuple[str, int]]:
     """Ways to alter it, each with the exit code that says so."""
     head, tail = script.split("\n__PILOTBUS_ZIP__\n")

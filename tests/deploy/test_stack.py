@@ -62,7 +62,7 @@ def url_of(settings: Settings, account: str) -> str:
     """Where and as whom: an address of the settings, or that of pilot p1 with a token."""
     if account != "PILOT":
         return settings[account]
-    where = urlsplit(settings["PILOTBUS_PILOT_AMQP_URL"])
+    where = urlsplit(settings["PILOTBUS_PILOT_AMQP_URL"].split(",")[0])
     token = Issuer(settings["PILOTBUS_ISSUER_DIR"], settings["PILOTBUS_DOOR_URL"], "pilotbus").pilot("p1").text
     return urlunsplit(where._replace(netloc=f"pilot-p1:{token}@{where.netloc}"))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pilot.config import WrongConfig, configure
-from pilot.wire.login import login
+from pilot.wire.login import Broker, login
 
 URL = "amqps://pilot:secret@broker.example.org:5671/vhost"
 
@@ -19,7 +19,7 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(tmp_path: Path)
     config = configure(["--config", str(file), "--site", "LCG.Flag.org"], {"PILOTBUS_PILOT_AMQP_URL": URL})
     assert (config.site, config.idle_limit_s, dict(config.least)) == ("LCG.Flag.org", 7, {"free_mb": 1})
     assert config.login is not None
-    assert (config.login.user, config.login.host, config.login.vhost) == ("pilot", "broker.example.org", "vhost")
+    assert (config.login.user, config.login.brokers) == ("pilot", (Broker("amqps", "broker.example.org", 5671, "vhost"),))
 
 
 def test_a_password_on_the_command_line_is_refused_and_not_repeated() -> None:
@@ -31,8 +31,32 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated() -> None:
 def test_a_url_without_a_password_takes_it_from_the_environment() -> None:
     config = configure(["--url", "amqps://pilot@host/v"], {"PILOTBUS_PILOT_PASSWORD": "p%w"})
     assert config.login is not None
-    assert (config.login.password, config.login.port) == ("p%w", 5671)
+    assert (config.login.password, config.login.brokers[0].port) == ("p%w", 5671)
     assert "p%w" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment"),
+    [
+        (["--url", "amqps://p@one/v", "--url", "stomps://p@two:443"], {}),
+        (["--url", "amqps://p@one/v,stomps://p@two:443/"], {}),
+        ([], {"PILOTBUS_PILOT_AMQP_URL": " amqps://p@one/v\n stomps://p@two:443/ "}),
+        (["--url", "amqps://p@one/v", "--url", "stomps://p@two:443"], {"PILOTBUS_PILOT_AMQP_URL": "amqps://p@three/"}),
+    ],
+)
+def test_several_addresses_keep_their_order(flags: list[str], environment: dict[str, str]) -> None:
+    config = configure(flags, {**environment, "PILOTBUS_PILOT_PASSWORD": "x"})
+    assert config.login is not None
+    assert config.login.brokers == (Broker("amqps", "one", 5671, "v"), Broker("stomps", "two", 443, "/"))
+
+
+def test_a_file_may_hold_one_address_or_several(tmp_path: Path) -> None:
+    file = tmp_path / "pilot.json"
+    for urls, count in (("amqps://p:x@one/", 1), (["amqps://p:x@one/", "stomps://p@two/"], 2)):
+        file.write_text(json.dumps({"url": urls}))
+        config = configure(["--config", str(file)], {})
+        assert config.login is not None
+        assert (len(config.login.brokers), config.login.password) == (count, "x")
 
 
 @pytest.mark.parametrize(
@@ -42,6 +66,8 @@ def test_a_url_without_a_password_takes_it_from_the_environment() -> None:
         ("amqps://host/", "wants a user"),
         ("amqps://pilot@host/", "no enrolment secret"),
         ("amqps://pilot:hidden@host:port/", "not well formed"),
+        ("amqps://pilot:hidden@host/,stomp://pilot@host/", "over TLS only"),
+        ("amqps://one:hidden@host/ stomps://two@host/", "name several users"),
     ],
 )
 def test_a_bad_url_is_one_sentence_without_the_password(url: str, said: str) -> None:

@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tests.pilot.conftest import Start
+from tests.pilot.conftest import BOTH, Spoken, Start, through
 from tests.pilot.counterpart import Cable, Services, Store
 from tests.pilot.jobs import Jobs, tar
-from tests.pilot.test_wire import through
 from tests.pilot.test_zip import interpreter
 
 
@@ -48,6 +48,7 @@ def jobs(services: Services, store: Store) -> Iterator[Jobs]:
     yield Jobs(services, store)
 
 
+@BOTH
 def test_a_job_with_sandboxes_is_done_and_every_step_is_said(
     jobs: Jobs, services: Services, store: Store, start: Start, tmp_path: Path
 ) -> None:
@@ -80,6 +81,7 @@ def test_a_job_with_sandboxes_is_done_and_every_step_is_said(
     assert list(tmp_path.iterdir()) == []
 
 
+@BOTH
 def test_a_job_is_done_under_the_oldest_python_that_is_promised(
     jobs: Jobs, services: Services, store: Store, start: Start
 ) -> None:
@@ -109,6 +111,7 @@ def test_a_failing_job_still_brings_its_output(jobs: Jobs, services: Services, s
     assert report["output"]["digest"] in store.kept
 
 
+@BOTH
 def test_a_parked_pilot_starts_a_job_as_soon_as_there_is_one(jobs: Jobs, services: Services, start: Start) -> None:
     start("--max-jobs", "1")
     services.until(lambda: any(request["type"] == "match.request.v1" for request, _ in services.parked))
@@ -119,6 +122,7 @@ def test_a_parked_pilot_starts_a_job_as_soon_as_there_is_one(jobs: Jobs, service
     assert last(services, job)["state"] == "Done"
 
 
+@BOTH
 def test_a_kill_order_ends_the_payload_and_one_for_another_attempt_does_not(jobs: Jobs, services: Services, start: Start) -> None:
     job = jobs.add("/bin/sh", "-c 'echo up; sleep 300'")
     start("--max-jobs", "1")
@@ -168,11 +172,12 @@ def test_an_idle_pilot_leaves_after_its_limit(jobs: Jobs, services: Services, st
     assert services.of("pilot.reported.v1")[-1]["details"]["reason"] == "idle"
 
 
+@BOTH
 def test_a_broker_that_goes_away_loses_nothing_of_a_job(
-    jobs: Jobs, services: Services, vhost: Any, cable: Cable, start: Start
+    jobs: Jobs, services: Services, pilot_url: str, cable: Cable, start: Start
 ) -> None:
     job = jobs.add("/bin/sh", "-c 'for n in 1 2 3 4 5 6; do echo line $n; sleep 0.3; done'")
-    pilot = start("--max-jobs", "1", url=through(vhost.pilot_url, cable))
+    pilot = start("--max-jobs", "1", url=through(pilot_url, cable))
     services.until(lambda: text_of(services, job, "std.out"))
     cable.cut()
     time.sleep(1)  # the payload goes on meanwhile
@@ -184,12 +189,13 @@ def test_a_broker_that_goes_away_loses_nothing_of_a_job(
     assert phases(services)[-1] == "leaving"
 
 
+@BOTH
 def test_what_a_killed_pilot_could_not_say_is_said_by_the_next_one(
-    jobs: Jobs, vhost: Any, cable: Cable, start: Start, tmp_path: Path
+    jobs: Jobs, vhost: Any, spoken: Spoken, cable: Cable, start: Start, tmp_path: Path
 ) -> None:
     services = jobs.services
     job = jobs.add("/bin/sh", "-c 'echo up; sleep 1'")
-    pilot = start("--keep-token", url=through(vhost.pilot("first"), cable))
+    pilot = start("--keep-token", url=through(spoken(vhost.pilot("first")), cable))
     services.until(lambda: text_of(services, job, "std.out") == ["up"])
     cable.cut()
     spool = tmp_path / "first" / "pilotbus-spool.jsonl"
@@ -197,7 +203,7 @@ def test_what_a_killed_pilot_could_not_say_is_said_by_the_next_one(
         time.sleep(0.05)  # the disk tells nobody
     pilot.kill()
     pilot.wait()
-    start("--idle-limit", "60", url=vhost.pilot("second"))
+    start("--idle-limit", "60", url=spoken(vhost.pilot("second")))
     assert last(services, job)["pilot_id"] == "first"
     services.until(lambda: services.of("pilot.reported.v1", pilot_id="second", phase="asking"))
     assert not (tmp_path / "first").exists()
@@ -205,11 +211,11 @@ def test_what_a_killed_pilot_could_not_say_is_said_by_the_next_one(
 
 
 def test_without_its_token_the_last_words_of_a_dead_pilot_are_counted_and_nobody_elses(
-    jobs: Jobs, vhost: Any, cable: Cable, start: Start, tmp_path: Path
+    jobs: Jobs, vhost: Any, spoken: Spoken, cable: Cable, start: Start, tmp_path: Path
 ) -> None:
     services = jobs.services
     job = jobs.add("/bin/sh", "-c 'echo up; sleep 60'")
-    pilot = start(url=through(vhost.pilot("first"), cable))
+    pilot = start(url=through(spoken(vhost.pilot("first")), cable))
     services.until(lambda: text_of(services, job, "std.out") == ["up"])
     cable.cut()
     spool = tmp_path / "first" / "pilotbus-spool.jsonl"
@@ -218,7 +224,7 @@ def test_without_its_token_the_last_words_of_a_dead_pilot_are_counted_and_nobody
         time.sleep(0.05)  # the disk tells nobody
     pilot.kill()
     pilot.wait()
-    start("--idle-limit", "60", url=vhost.pilot("second"))
+    start("--idle-limit", "60", url=spoken(vhost.pilot("second")))
     services.until(lambda: services.of("pilot.reported.v1", pilot_id="second", phase="asking"))
     assert not (tmp_path / "first").exists()
     assert not services.of("job.reported.v1", state="Failed")
@@ -248,6 +254,7 @@ def test_an_input_that_is_not_there_or_not_what_was_promised_fails_the_job(
         assert said in report["application_status"]
 
 
+@BOTH
 def test_services_that_refuse_a_pilot_end_it_with_their_reason(services: Services, start: Start) -> None:
     services.answers["match.request.v1"] = lambda _: {"refuse": {"code": "denied", "reason": "site LCG.Test.org is banned"}}
     pilot = start()
@@ -258,20 +265,22 @@ def test_services_that_refuse_a_pilot_end_it_with_their_reason(services: Service
     assert "banned" in services.of("pilot.reported.v1")[-1]["details"]["reason"]
 
 
-def test_a_broker_that_is_not_there_is_exit_code_4(start: Start, vhost: Any, cable: Cable, tmp_path: Path) -> None:
+@BOTH
+def test_a_broker_that_is_not_there_is_exit_code_4(start: Start, pilot_url: str, cable: Cable, tmp_path: Path) -> None:
     cable.cut()
     (tmp_path / "pilot.json").write_text(json.dumps({"connect_limit": 2}))
-    pilot = start("--config", str(tmp_path / "pilot.json"), url=through(vhost.pilot_url, cable))
+    pilot = start("--config", str(tmp_path / "pilot.json"), url=through(pilot_url, cable))
     _, said = pilot.communicate(timeout=30)
     assert pilot.returncode == 4
     assert "can not be reached" in said
     assert "Traceback" not in said
 
 
+@BOTH
 def test_the_password_can_not_be_read_by_others_and_stands_nowhere_in_what_is_said(
-    jobs: Jobs, services: Services, vhost: Any, start: Start
+    jobs: Jobs, services: Services, pilot_url: str, start: Start
 ) -> None:
-    secret = vhost.pilot_url.split(":")[2].split("@")[0]
+    secret = unquote(urlsplit(pilot_url).password or "")
     job = jobs.add("/bin/sh", "-c 'env; echo $$; cat /proc/self/environ; ps -ef || true'")
     pilot = start("--max-jobs", "1")
     assert last(services, job)["state"] == "Done"

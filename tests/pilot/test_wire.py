@@ -2,49 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+import json
+import time
 from pathlib import Path
 from typing import Any
 
+import pika
 import pytest
 
 from bus.transport import Transport
 from deploy.certificates import ensure
-from pilot.wire.amqp import LoginRefused
+from handlers.token.issuer import BROKER
 from pilot.wire.envelope import Refused
-from pilot.wire.lines import Lines, Stream
-from pilot.wire.link import Link, Unreachable
-from pilot.wire.login import login
-from pilot.wire.outbox import Outbox
-from pilot.wire.spool import Spool
-from tests.pilot.counterpart import Cable, Services
+from pilot.wire.lines import Stream
+from pilot.wire.link import Unreachable
+from pilot.wire.session import LoginRefused
+from tests.pilot.conftest import BOTH, Make, Spoken, report, through
+from tests.pilot.counterpart import Cable, Services, parameters
 
-Make = Callable[..., Link]
+pytestmark = BOTH
 LISTEN = {"pilot_id": "p1", "after": 0, "wait_s": 300}
-
-
-def through(url: str, cable: Cable) -> str:
-    """The URL with the cable's end as its port."""
-    return re.sub(r":\d+/", f":{cable.port}/", url)
-
-
-@pytest.fixture
-def make(vhost: Any, tmp_path: Path) -> Iterator[Make]:
-    made: list[Link] = []
-
-    def link(url: str = vhost.pilot_url, ca_file: str = vhost.ca_file) -> Link:
-        outbox = Outbox("/pilot-p1/p1", "p1", Spool(tmp_path / f"spool-{len(made)}"), Lines())
-        made.append(Link(login(url, ca_file=ca_file), outbox, lambda _text: None))
-        return made[-1]
-
-    yield link
-    for each in made:
-        each.close()
-
-
-def report(number: int) -> dict[str, Any]:
-    return {"pilot_id": "p1", "site": "LCG.Test.org", "phase": "asking", "number": number}
 
 
 def test_events_arrive_in_order_and_the_spool_is_empty_when_they_are_confirmed(make: Make, services: Services) -> None:
@@ -60,9 +37,9 @@ def test_events_arrive_in_order_and_the_spool_is_empty_when_they_are_confirmed(m
 
 
 def test_what_is_said_while_the_broker_is_away_arrives_when_it_is_back(
-    make: Make, services: Services, vhost: Any, cable: Cable
+    make: Make, services: Services, pilot_url: str, cable: Cable
 ) -> None:
-    link = make(through(vhost.pilot_url, cable))
+    link = make(through(pilot_url, cable))
     link.start(20)
     link.record("pilot.reported.v1", report(1))
     assert link.settle(20)
@@ -79,8 +56,10 @@ def test_what_is_said_while_the_broker_is_away_arrives_when_it_is_back(
     assert texts == [f"line {number}" for number in range(2, 12)]
 
 
-def test_cuts_at_any_moment_lose_nothing_and_change_no_order(make: Make, services: Services, vhost: Any, cable: Cable) -> None:
-    link = make(through(vhost.pilot_url, cable))
+def test_cuts_at_any_moment_lose_nothing_and_change_no_order(
+    make: Make, services: Services, pilot_url: str, cable: Cable
+) -> None:
+    link = make(through(pilot_url, cable))
     link.start(20)
     for number in range(1, 301):
         link.record("pilot.reported.v1", report(number))
@@ -94,18 +73,81 @@ def test_cuts_at_any_moment_lose_nothing_and_change_no_order(make: Make, service
     assert cable.connections == 4
 
 
-def test_an_event_that_no_queue_takes_is_kept_until_one_does(make: Make, vhost: Any) -> None:
+def test_an_event_that_a_full_queue_refuses_is_kept_until_there_is_room(make: Make, services: Services, vhost: Any) -> None:
+    full = {"x-max-length": 0, "x-overflow": "reject-publish"}
+    with pika.BlockingConnection(parameters(vhost.service_url, vhost.ca_file)) as service:
+        channel = service.channel()
+        channel.queue_declare("full", durable=True, arguments=full)
+        channel.queue_bind("full", "ingress", "#")
+        link = make()
+        link.start(20)
+        link.record("pilot.reported.v1", report(1))
+        link.record("pilot.reported.v1", report(2))
+        assert not link.settle(2)
+        assert len(link.outbox.spool) == 2
+        channel.queue_delete("full")
+    assert link.settle(40)
+    services.until(lambda: len(services.of("pilot.reported.v1")) == 2)
+    assert [data["number"] for data in services.of("pilot.reported.v1")] == [1, 2]
+
+
+def test_an_event_that_no_queue_takes_is_kept_where_the_broker_says_so(make: Make, scheme: str, vhost: Any) -> None:
     with Transport(vhost.service_url, vhost.ca_file).closing() as service:
         for binding in vhost.call("GET", f"exchanges/{vhost.name}/ingress/bindings/source"):
             service.delete(binding["destination"])
     link = make()
     link.start(20)
     link.record("pilot.reported.v1", report(1))
+    if scheme == "stomps":  # RabbitMQ's STOMP has no word for it; pilot/WIRE.md says so
+        assert link.settle(20)
+        return
     assert not link.settle(1)
     services = Services(vhost.service_url, vhost.ca_file)
     assert link.settle(20)
     services.until(lambda: services.of("pilot.reported.v1"))
     services.close()
+
+
+def test_a_broker_that_takes_no_lines_takes_all_else(make: Make, services: Services, vhost: Any, spoken: Spoken) -> None:
+    may = [vhost.issuer._may("write", exchange, "pilot-p1.*") for exchange in ("ingress", "requests")]
+    token = vhost.issuer._mint("pilot-p1", BROKER, 900, scope=may)
+    link = make(spoken(vhost.as_account("pilot-p1", token.text)))
+    link.start(20)
+    link.line(Stream(7, 1, "std.out"), "never")
+    link.record("pilot.reported.v1", report(1))
+    assert link.settle(20)
+    services.until(lambda: services.of("pilot.reported.v1"))
+    assert "telemetry" in link.outbox.lines_refused
+    assert services.of("log.written.v1") == []
+
+
+def test_a_message_looks_the_same_over_each(make: Make, vhost: Any) -> None:
+    with pika.BlockingConnection(parameters(vhost.service_url, vhost.ca_file)) as service:
+        channel = service.channel()
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        for exchange in ("ingress", "requests", "telemetry"):
+            channel.queue_bind(queue, exchange, "#")
+        link = make()
+        link.start(20)
+        link.record("pilot.reported.v1", report(1))
+        link.line(Stream(None, None, "pilot"), "hello")
+        assert link.settle(20)
+        link.ask("pilot.listen.v1", LISTEN, 330)
+        found = {}
+        for method, properties, body in channel.consume(queue, auto_ack=True, inactivity_timeout=20):
+            event = json.loads(body)
+            found[event["type"]] = (method.exchange, method.routing_key, properties.reply_to is not None)
+            assert (properties.content_type, properties.delivery_mode) == ("application/cloudevents+json", 2)
+            assert (properties.message_id, properties.type, properties.user_id) == (event["id"], event["type"], "pilot-p1")
+            assert properties.correlation_id == (event["id"] if properties.reply_to else None)
+            assert abs(properties.timestamp - time.time()) < 60
+            if len(found) == 3:
+                break
+    assert found == {
+        "pilot.reported.v1": ("ingress", "pilot-p1.pilot.reported.v1.p1", False),
+        "log.written.v1": ("telemetry", "pilot-p1.log.written.v1.p1", False),
+        "pilot.listen.v1": ("requests", "pilot-p1.pilot.listen.v1.p1", True),
+    }
 
 
 def test_several_requests_are_outstanding_at_once_and_each_gets_its_own_answer(make: Make, services: Services) -> None:
@@ -130,9 +172,9 @@ def test_several_requests_are_outstanding_at_once_and_each_gets_its_own_answer(m
 
 
 def test_a_parked_request_is_asked_again_over_the_next_connection(
-    make: Make, services: Services, vhost: Any, cable: Cable
+    make: Make, services: Services, pilot_url: str, cable: Cable
 ) -> None:
-    link = make(through(vhost.pilot_url, cable))
+    link = make(through(pilot_url, cable))
     link.start(20)
     answer = link.ask("pilot.listen.v1", LISTEN, 330)
     services.until(lambda: len(services.parked) == 1)
@@ -177,14 +219,14 @@ def test_a_line_arrives_within_half_a_second(make: Make, services: Services) -> 
     assert (data["lines"][0]["text"], data["first_number"], data["stream"]) == ("now", 1, "std.out")
 
 
-def test_a_wrong_password_is_refused_at_once_in_one_sentence(make: Make, vhost: Any) -> None:
-    link = make(vhost.as_account("pilot-p1", "wrong"))
+def test_a_wrong_password_is_refused_at_once_in_one_sentence(make: Make, spoken: Spoken, vhost: Any) -> None:
+    link = make(spoken(vhost.as_account("pilot-p1", "wrong")))
     with pytest.raises(LoginRefused, match="the broker refuses the login 'pilot-p1'"):
         link.start(20)
 
 
-def test_a_virtual_host_that_is_not_ours_is_refused(make: Make, vhost: Any) -> None:
-    link = make(vhost.pilot_url.replace(vhost.name, "nowhere"))
+def test_a_virtual_host_that_is_not_ours_is_refused(make: Make, pilot_url: str, vhost: Any) -> None:
+    link = make(pilot_url.replace(vhost.name, "nowhere"))
     with pytest.raises(LoginRefused, match=r"the broker refuses the login 'pilot-p1'.*nowhere"):
         link.start(20)
 
@@ -195,8 +237,7 @@ def test_a_broker_that_another_authority_vouches_for_gets_no_password(make: Make
         link.start(2)
 
 
-def test_a_broker_that_is_not_there_is_one_sentence(make: Make, vhost: Any, cable: Cable) -> None:
-    port = cable.port
+def test_a_broker_that_is_not_there_is_one_sentence(make: Make, pilot_url: str, cable: Cable) -> None:
     cable.close()
-    with pytest.raises(Unreachable, match=f"127.0.0.1:{port} can not be reached: .*refused"):
-        make(re.sub(r":\d+/", f":{port}/", vhost.pilot_url)).start(2)
+    with pytest.raises(Unreachable, match=f"127.0.0.1:{cable.port} can not be reached: .*refused"):
+        make(through(pilot_url, cable)).start(2)

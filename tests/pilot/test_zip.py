@@ -75,6 +75,13 @@ def test_it_is_small_and_carries_the_licence_of_what_it_carries(pilot_zip: Path)
     assert not [name for name in names if name.startswith(("bus/", "handlers/", "schemas/tables")) or "job/submit" in name]
 
 
+def test_a_second_transport_costs_little(pilot_zip: Path) -> None:
+    entries = zipfile.ZipFile(pilot_zip).infolist()
+    own = sum(entry.compress_size for entry in entries if entry.filename in ("pilot/wire/stomp.py", "pilot/wire/frames.py"))
+    print(f"the zip has {pilot_zip.stat().st_size} bytes, {own} of them for STOMP")
+    assert 0 < own < 8_000
+
+
 def test_an_extension_adds_a_command_and_never_replaces_one(tmp_path: Path) -> None:
     folder = tmp_path / "lhcb" / "pilot" / "commands"
     folder.mkdir(parents=True)
