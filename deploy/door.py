@@ -84,6 +84,7 @@ class Door:
     def routes(self) -> Iterator[Route]:
         """What is answered here."""
         yield Route("/enrol", self._enrol, methods=["POST"])
+        yield Route("/boot", self._boot, methods=["POST"])
         yield Route("/login", self._login, methods=["POST"])
         yield Route("/renew", self._renew, methods=["POST"])
         yield Route("/.well-known/jwks.json", self._keys, methods=["GET"])
@@ -107,6 +108,13 @@ class Door:
         hashed = {"secret_sha256": _digest(secret), "use_sha256": _digest(key)}
         about = {"pilot_id": found[1], "peer": _peer(request), "version": version}
         return JSONResponse(await self._asked("pilot.enrol.v1", about | hashed), headers={"Cache-Control": "no-store"})
+
+    async def _boot(self, request: Request) -> Response:
+        """A wrapper's word, in any of the shells there are: what it does not know of itself it leaves out."""
+        told = await self._body(request)
+        about = {name: told[name] for name in ("pilot_id", "phase", "reason", "exit_code", "host", "system") if name in told}
+        hashed = {"secret_sha256": told.get("proof", ""), "peer": _peer(request)}
+        return JSONResponse(await self._asked("pilot.boot.v1", about | hashed))
 
     async def _login(self, request: Request) -> Response:
         self._within_rate(request)

@@ -21,72 +21,10 @@ _ALGORITHM = ec.ECDSA(hashes.SHA256())
 _BLOCK = re.compile(
     r"^cat >\"\$work/(?P<name>\w+)\" <<'END_OF_PILOTBUS_FILE'\n(?P<text>.*?)^END_OF_PILOTBUS_FILE$", re.DOTALL | re.MULTILINE
 )
-_ZIP = "__PILOTBUS_ZIP__"
 _MOMENT = "%Y%m%d%H%M%S"
-
-_SCRIPT = r"""#!/bin/sh
-# A pilot of pilotbus {version}. It checks its signature, its digest and its dates before anything of it runs.
-set -u
-umask 077
-unset OPENSSL_CONF OPENSSL_MODULES
-# one function, so that a script that was cut off runs nothing
-main() {{
-refuse() {{
-    echo "pilot wrapper: $1" >&2
-    exit "$2"
-}}
-[ -r "$0" ] || refuse "run it as a file: it reads the pilot from its own end" 20
-work=$(mktemp -d "${{TMPDIR:-/tmp}}/pilotbus.XXXXXXXX") || refuse "no temporary directory can be made" 20
-child=
-trap 'rm -rf "$work"' EXIT
-trap '[ -z "$child" ] && exit 143; kill -TERM "$child" 2>/dev/null' TERM
-trap '[ -z "$child" ] && exit 130; kill -INT "$child" 2>/dev/null' INT
-trap '[ -z "$child" ] && exit 129; kill -TERM "$child" 2>/dev/null' HUP
-{blocks}
-printf '%s\n' "${{PILOTBUS_LEAST_VERSION:-}}" | grep -Eq '^([0-9]+(\.[0-9]+)*)?$' ||
-    refuse "PILOTBUS_LEAST_VERSION is no version, such as 2026.1.0" 25
-told() {{ sed -n "s/^$1=//p" "$work/manifest"; }}
-older() {{ [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | sort -t. -k1,1n -k2,2n -k3,3n | head -n 1)" = "$1" ]; }}
-
-command -v openssl >/dev/null 2>&1 || refuse "there is no openssl on this node, so the signature can not be checked" 21
-key=${{PILOTBUS_PILOT_PUBLIC_KEY:-$work/key}}
-openssl base64 -d -A -in "$work/signature" -out "$work/signature.bin" 2>/dev/null
-openssl dgst -sha256 -verify "$key" -signature "$work/signature.bin" "$work/manifest" >/dev/null 2>&1 ||
-    refuse "the signature is not of the key that is trusted here" 22
-sed '1,/^{zip}$/d' "$0" | openssl base64 -d -out "$work/pilot.pyz" 2>/dev/null
-digest=$(openssl dgst -sha256 -r "$work/pilot.pyz" | cut -d ' ' -f 1)
-[ "$digest" = "$(told sha256)" ] || refuse "the pilot is not the one that was signed: its SHA-256 is $digest" 23
-[ "$(date -u +%Y%m%d%H%M%S)" -lt "$(told expires)" ] || refuse "it has expired, at $(told expires) UTC" 24
-for least in "$(told least_version)" "${{PILOTBUS_LEAST_VERSION:-}}"; do
-    [ -z "$least" ] || ! older "$(told version)" "$least" ||
-        refuse "it is $(told version), and $least is the oldest that may start" 25
-done
-python=
-for candidate in python3 python3.13 python3.12 python3.11 python3.10 python3.9 /usr/bin/python3 \
-    /cvmfs/dirac.egi.eu/dirac/pro/Linux-x86_64/bin/python3 /cvmfs/lhcb.cern.ch/lhcbdirac/prod/Linux-x86_64/bin/python3; do
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 9))' >/dev/null 2>&1; then
-        python=$candidate
-        break
-    fi
-done
-[ -n "$python" ] || refuse "there is no Python of version 3.9 or newer on this node" 26
-
-[ ! -s "$work/secret" ] || set -- --secret-file "$work/secret" "$@"
-[ ! -s "$work/ca" ] || set -- --ca "$work/ca" "$@"
-"$python" -I "$work/pilot.pyz" {flags} "$@" &
-child=$!
-code=0
-wait "$child" || code=$?
-# a signal ends the waiting, not the pilot
-while kill -0 "$child" 2>/dev/null; do
-    code=0
-    wait "$child" || code=$?
-done
-exit "$code"
-}}
-main "$@"
-{zip}
-"""
+_SCRIPT = Path(__file__).with_suffix(".sh")
+_SECRET = re.compile(r"pbs1\.([A-Za-z0-9_-]{1,64})\.[A-Za-z0-9_-]{43}")
+_PROVEN_ELSEWHERE = ("manifest", "signature", "zip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,29 +85,34 @@ def wrap(
     expires = (datetime.now(UTC) + lives).strftime(_MOMENT)
     digest = hashlib.sha256(archive).hexdigest()
     flags = " ".join(f"{flag} '{value}'" for flag, value in addresses.items() if value)
+    known = _SECRET.fullmatch(secret)
+    # what the door knows of the secret anyway: by it a pilot that never starts is told from a stranger
+    proof = hashlib.sha256(secret.encode()).hexdigest() if known else ""
+    told = {"VERSION": version, "FLAGS": flags, "PROOF": proof, "PILOT": known[1] if known else ""}
+    told["DOOR"] = addresses.get("--door", "").rstrip("/")
 
     def script(manifest: str, signature: str) -> str:
         blocks = {"manifest": manifest, "signature": signature, "key": key.public(), "ca": ca, "secret": secret}
-        text = "".join(_block(name, content) for name, content in blocks.items())
-        return _SCRIPT.format(version=version, blocks=text, zip=_ZIP, flags=flags)
+        blocks["zip"] = base64.encodebytes(archive).decode()
+        text = "".join(_block(name, content) for name, content in blocks.items()).rstrip("\n")
+        filled = {**told, "BLOCKS": text}
+        return re.sub(r"@([A-Z]+)@", lambda place: filled[place[1]], _SCRIPT.read_text(encoding="ascii"))
 
     manifest = f"version={version}\nsha256={digest}\nexpires={expires}\nleast_version={least_version}\n"
     manifest += f"program={_program(script('', ''))}\n"
-    return script(manifest, key.sign(manifest)) + base64.encodebytes(archive).decode()
+    return script(manifest, key.sign(manifest))
 
 
 def _program(script: str) -> str:
     """The digest of all that is neither the manifest, nor its signature, nor the zip: the shell's lines and the addresses."""
-    head = script.partition(f"\n{_ZIP}\n")[0]
-    kept = _BLOCK.sub(lambda block: "" if block["name"] in ("manifest", "signature") else block[0], head)
+    kept = _BLOCK.sub(lambda block: "" if block["name"] in _PROVEN_ELSEWHERE else block[0], script)
     return hashlib.sha256(kept.encode()).hexdigest()
 
 
 def verify(script: str, trusted: str = "") -> Contents:
     """What the script carries, if it is what was signed, by the trusted key if one is given, and is in time. Raises Invalid."""
-    head, found, tail = script.partition(f"\n{_ZIP}\n")
-    blocks = {match["name"]: match["text"] for match in _BLOCK.finditer(head)}
-    if not found or not {"manifest", "signature", "key"} <= set(blocks):
+    blocks = {match["name"]: match["text"] for match in _BLOCK.finditer(script)}
+    if not {*_PROVEN_ELSEWHERE, "key"} <= set(blocks):
         raise Invalid("this is no wrapper of a pilot")
     public = (trusted or blocks["key"]).encode()
     try:
@@ -177,7 +120,7 @@ def verify(script: str, trusted: str = "") -> Contents:
         if not isinstance(key, ec.EllipticCurvePublicKey):
             raise Invalid("the key is none of an elliptic curve")
         key.verify(base64.b64decode(blocks["signature"]), blocks["manifest"].encode(), _ALGORITHM)
-        archive = base64.b64decode(tail)
+        archive = base64.b64decode(blocks["zip"])
     except InvalidSignature as problem:
         raise Invalid("the signature is not of the key that is trusted here") from problem
     except ValueError as problem:

@@ -13,6 +13,9 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
+
+from pilot.plan import PACKED, PLANS, changed
 
 ROOT = Path(__file__).resolve().parents[1]
 _SHEBANG = b"#!/usr/bin/env python3\n"
@@ -25,6 +28,7 @@ def build(target: Path, extensions: Sequence[Path] = ()) -> str:
     files = {"__main__.py": _MAIN, **_python(ROOT, "pilot"), **_vendored("pika")}
     for extension in extensions:
         _add(files, _python(extension, "pilot/commands"), extension)
+    files[f"pilot/{PACKED}"] = json.dumps(_plans(extensions, set(files)), sort_keys=True).encode()
     said = _said(files)
     files.update((f"schemas/{path.name}", path.read_bytes()) for path in sorted((ROOT / "schemas").glob("*.py")))
     files.update((f"schemas/rules/{name}.py", (ROOT / f"schemas/rules/{name}.py").read_bytes()) for name in _rules(files))
@@ -49,6 +53,35 @@ def _add(files: dict[str, bytes], more: dict[str, bytes], house: Path) -> None:
         if name in files and not name.endswith("__init__.py"):
             raise LookupError(f"{house}: {name} is already taken")
         files.setdefault(name, content)
+
+
+def _plans(extensions: Sequence[Path], files: set[str]) -> list[dict[str, Any]]:
+    """The plans that the extensions bring, each new and of commands that the zip has."""
+    known, found = dict(PLANS), []
+    for path in (extension / "pilot" / PACKED for extension in extensions):
+        brought = _json(path) if path.exists() else []
+        for change in brought:
+            if change.get("plan") in known:
+                raise LookupError(f"{path}: plan {change['plan']} is already taken")
+            try:
+                known = changed(known, [change])
+            except LookupError as problem:
+                raise LookupError(f"{path}: {problem}") from problem
+            names = [item.rstrip("?") for item in known[change["plan"]]]
+            if missing := [name for name in names if f"pilot/commands/{name}.py" not in files]:
+                raise LookupError(f"{path}: plan {change['plan']} names {missing[0]}, and there is no such command")
+        found += brought
+    return found
+
+
+def _json(path: Path) -> list[dict[str, Any]]:
+    try:
+        brought = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as problem:
+        raise LookupError(f"{path}: is not JSON: {problem}") from problem
+    if not isinstance(brought, list) or not all(isinstance(change, dict) for change in brought):
+        raise LookupError(f"{path}: wants a list of plans, each an object")
+    return brought
 
 
 def _vendored(name: str) -> dict[str, bytes]:
@@ -98,7 +131,11 @@ def _schemas(folder: Path, said: set[str]) -> dict[str, bytes]:
 
 
 def _complete(files: dict[str, bytes], said: set[str]) -> None:
-    carried = {json.loads(content).get("$id") for name, content in files.items() if name.endswith(".json")}
+    carried = {
+        json.loads(content).get("$id")
+        for name, content in files.items()
+        if name.startswith("schemas/") and name.endswith(".json")
+    }
     if missing := said - carried:
         raise LookupError(f"no schema for {', '.join(sorted(missing))}")
 

@@ -7,16 +7,16 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
-from types import ModuleType
 
 from pilot import VERSION, last_words
-from pilot.command import PLANNED, REFUSED, UNREACHABLE, UNSAID, WRONG_CONFIG, Pilot, Stop
-from pilot.config import Config, WrongConfig, configure
+from pilot.command import BUG, PLANNED, REFUSED, UNREACHABLE, UNSAID, WRONG_CONFIG, Pilot, Stop
+from pilot.config import Config, WrongConfig, configure, settled
 from pilot.enrolment import DoorAway, NotLetIn, Passport, enrol, passport
 from pilot.last_words import SPOOL
-from pilot.plan import commands
+from pilot.plan import Step, WrongPlan, listing, steps
 from pilot.version import older
 from pilot.wire import dial
 from pilot.wire.lines import Lines
@@ -37,14 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = configure(sys.argv[1:] if arguments is None else arguments, os.environ)
         # the payload runs as the same user: without this it could read the secret in our environment, the token in our memory
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
-        plan = commands(config.plan)
+        if config.list_commands:
+            print(listing(config.plans))  # noqa: T201
+            return PLANNED
         _proxied(config)
-        _complete(config, plan)
+        _complete(config, steps(config.plan, config.plans))
         if config.login is None:
-            return _offline(config, plan)
+            return _offline(config)
         config, passport = _let_in(config)
-        return _online(config, plan, passport)
-    except (WrongConfig, LookupError) as problem:
+        return _online(config, passport)
+    except (WrongConfig, WrongPlan) as problem:
         return _end(str(problem), WRONG_CONFIG)
     except Stop as stop:
         return _end(stop.reason, stop.code)
@@ -61,8 +63,8 @@ def _proxied(config: Config) -> None:
         raise WrongConfig(str(problem)) from problem
 
 
-def _complete(config: Config, plan: Sequence[ModuleType]) -> None:
-    asking = [command.__name__.rpartition(".")[2] for command in plan if getattr(command, "ASKS", ())]
+def _complete(config: Config, plan: Sequence[Step]) -> None:
+    asking = [step.name for step in plan if getattr(step.command, "ASKS", ())]
     if asking and config.login is None:
         raise WrongConfig(f"{asking[0]} needs a broker: set PILOTBUS_PILOT_AMQP_URL, or try --plan check")
     if config.login is not None and config.site == "Unknown" and not config.secret:
@@ -80,9 +82,10 @@ def _let_in(config: Config) -> tuple[Config, Passport | None]:
         raise NotLetIn(f"this pilot is {VERSION}, and {enrolled.least_version} is the oldest that may start")
     if config.site not in ("Unknown", enrolled.site):
         raise WrongConfig(f"the site is {config.site} by the configuration, and {enrolled.site} by the enrolment secret")
-    placed = replace(config, name=enrolled.pilot_id, site=enrolled.site, ce=enrolled.ce or config.ce, vo=enrolled.vo, secret="")
+    where = {"site": enrolled.site, "ce": enrolled.ce or config.ce, "vo": enrolled.vo}
+    placed = replace(settled(config, enrolled.configuration, **where), name=enrolled.pilot_id, secret="")
     own = passport(config.login, enrolled, config.door)
-    return replace(placed, tags=(*config.tags, *enrolled.tags), login=own.login()), own
+    return replace(placed, tags=(*placed.tags, *enrolled.tags), login=own.login()), own
 
 
 def _end(reason: str, code: int) -> int:
@@ -90,15 +93,14 @@ def _end(reason: str, code: int) -> int:
     return code
 
 
-def _offline(config: Config, plan: Sequence[ModuleType]) -> int:
+def _offline(config: Config) -> int:
     pilot = Pilot(config, None, config.workdir)
-    for command in plan:
-        command.run(pilot)
+    _run(pilot)
     print(json.dumps(pilot.resource, indent=1, sort_keys=True))  # noqa: T201
     return PLANNED
 
 
-def _online(config: Config, plan: Sequence[ModuleType], own: Passport | None) -> int:
+def _online(config: Config, own: Passport | None) -> int:
     home = config.workdir / config.name
     try:
         home.mkdir(parents=True, mode=0o700, exist_ok=True)
@@ -126,8 +128,7 @@ def _online(config: Config, plan: Sequence[ModuleType], own: Passport | None) ->
     try:
         link.start(config.connect_limit_s, lambda: bool(pilot.orders.leaving))
         last_words.say(home, config.login, pilot.log)
-        _run(pilot, plan)
-        link.settle(_LAST_WORDS_S)
+        _run(pilot)
     finally:
         unsaid = len(spool)
         forget()
@@ -138,16 +139,45 @@ def _online(config: Config, plan: Sequence[ModuleType], own: Passport | None) ->
     return PLANNED if not unsaid else _end(f"{unsaid} events could not be said; they wait in {home / SPOOL}", UNSAID)
 
 
-def _run(pilot: Pilot, plan: Sequence[ModuleType]) -> None:
+def _run(pilot: Pilot) -> None:
+    """Each command in turn. What stops one is said, and stops the pilot, unless the plan lets it fail."""
     try:
-        for command in plan:
-            command.run(pilot)
+        for step in _plan(pilot.config):
+            _step(pilot, step)
         pilot.leave("plan ended")
     except Stop as stop:
-        pilot.leave(stop.reason, failed=True)
+        pilot.leave(f"failed: {stop.reason}", failed=True)
+        raise
+    except Exception as bug:
+        pilot.leave(f"failed: {type(bug).__name__}: {bug}"[:1000], failed=True, code=BUG)
+        raise
+    finally:
         if pilot.link is not None:
             pilot.link.settle(_LAST_WORDS_S)
-        raise
+
+
+def _plan(config: Config) -> list[Step]:
+    try:
+        return steps(config.plan, config.plans)
+    except WrongPlan as problem:  # by what the services tell: a pilot that has enrolled says that it can not
+        raise Stop(str(problem), WRONG_CONFIG) from problem
+
+
+def _step(pilot: Pilot, step: Step) -> None:
+    began = time.monotonic()
+    try:
+        step.command.run(pilot)
+    except Exception as problem:
+        if pilot.has_left:
+            raise
+        known = isinstance(problem, Stop)
+        reason = str(problem) if known else f"{type(problem).__name__}: {problem}"
+        seconds = time.monotonic() - began
+        pilot.phase("command_failed", seconds=seconds, command=step.name, reason=reason[:1000], goes_on=step.may_fail)
+        if not step.may_fail:
+            if isinstance(problem, Stop):
+                raise Stop(f"{step.name}: {problem.reason}", problem.code) from problem
+            raise
 
 
 if __name__ == "__main__":

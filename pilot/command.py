@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from concurrent.futures import Future
@@ -13,12 +14,13 @@ from pilot.config import Config
 from pilot.heart import Heart
 from pilot.isolation import Isolation
 from pilot.orders import Orders
+from pilot.remaining import Remaining
 from pilot.wire.envelope import now
 from pilot.wire.lines import Stream
 from pilot.wire.link import Link
 from schemas.rules.secrets import scrub
 
-PLANNED, WRONG_CONFIG, UNFIT, UNREACHABLE, REFUSED, UNSAID, EVICTED = 0, 2, 3, 4, 5, 6, 7
+PLANNED, BUG, WRONG_CONFIG, UNFIT, UNREACHABLE, REFUSED, UNSAID, EVICTED = 0, 1, 2, 3, 4, 5, 6, 7
 
 
 class Stop(Exception):
@@ -59,6 +61,9 @@ class Pilot:
         self.heart = Heart(self, self.orders.changed)
         self.orders.others["peek"] = lambda _order: self.heart.show()
         self.resource: dict[str, Any] = {}
+        self.facts: dict[str, Any] = {}
+        self.tags: set[str] = set()
+        self.remaining = Remaining()
         self.isolation = Isolation()
         self.began = time.monotonic()
         self._number = 0
@@ -89,7 +94,7 @@ class Pilot:
         if seconds is not None:
             data["seconds"] = round(max(0.0, seconds), 3)
         self.say("pilot.reported.v1", data)
-        self._print(f"{phase} {details or ''}".rstrip())
+        self._print(" ".join([phase, *(f"{name}={_shown(value)}" for name, value in details.items())]))
 
     def leave(self, reason: str, **details: Any) -> None:
         """The pilot's last word, and why; said once."""
@@ -98,14 +103,19 @@ class Pilot:
             self.phase("leaving", reason=reason, **details)
 
     @property
+    def has_left(self) -> bool:
+        """Whether its last word is said."""
+        return self._left
+
+    @property
     def refused(self) -> str:
         """Why the broker lets this pilot in no more; empty while it does."""
         return self.link.refused if self.link is not None else ""
 
     def seconds_left(self) -> float | None:
-        """What is left of the slot; None when it has no known end."""
+        """What is left of the slot, by its configuration, else by its batch system; None when it has no known end."""
         if not self.config.cpu_time_s:
-            return None
+            return self.remaining.seconds()
         return max(0.0, self.config.cpu_time_s - (time.monotonic() - self.began))
 
     def complain(self, text: str) -> None:
@@ -145,3 +155,8 @@ class Pilot:
 
     def _print(self, text: str) -> None:
         print(f"{now()} {scrub(text)}", file=sys.stderr, flush=True)  # noqa: T201 - the batch system keeps this for its owner
+
+
+def _shown(value: Any) -> str:
+    """A detail for people."""
+    return value if isinstance(value, str) and value and " " not in value else json.dumps(value)

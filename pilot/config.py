@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pilot import VERSION
+from pilot import VERSION, batch
+from pilot.layers import BY, Told, merged, told
 from pilot.wire.login import Login, each, login
 from schemas.rules.identity import pilot_of
 
@@ -58,10 +59,20 @@ class Config:
     disk_limit_mb: int = 0
     process_limit: int = 2048
     least: Mapping[str, int] = field(default_factory=dict)
+    ce_type: str = ""
+    plans: tuple[Mapping[str, Any], ...] = ()
+    cvmfs: tuple[str, ...] = ()
+    benchmark_s: float = 0.3
+    list_commands: bool = False
+    told: Told = field(default_factory=Told, repr=False)
 
 
 _FILE_ONLY = {
     "least": dict,
+    "plans": list,
+    "cvmfs": list,
+    "benchmark_s": (int, float),
+    **dict.fromkeys(BY, dict),
     "password": str,
     "secret": str,
     "connect_limit": int,
@@ -72,13 +83,17 @@ _FILE_ONLY = {
     "process_limit": int,
 }
 _KINDS: dict[str, Any] = {
-    **dict.fromkeys(("ca", "door", "proxy", "secret_file", "site", "ce", "plan", "workdir", "vo", "name", "isolation"), str),
+    **dict.fromkeys(
+        ("ca", "door", "proxy", "secret_file", "site", "ce", "plan", "workdir", "vo", "name", "isolation", "ce_type"), str
+    ),
     **dict.fromkeys(("processors", "cpu_time", "max_ram", "idle_limit", "max_jobs"), int),
     **dict.fromkeys(("tag", "required_tag"), list),
     "url": (str, list),
     "keep_token": bool,
     **_FILE_ONLY,
 }
+# what an operator may settle for a site or a community: how its pilots work, never whom they trust
+_TOLD = {key: _KINDS[key] for key in ("plan", "plans", "least", "cvmfs", "idle_limit", "max_jobs", "benchmark_s", "wall_factor")}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -105,6 +120,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--ca", metavar="FILE", help="trust this authority only (PILOTBUS_CA_FILE)")
     flags.add_argument("--site", help="the site's name, e.g. LCG.CERN.ch")
     flags.add_argument("--ce", help="the computing element's name")
+    flags.add_argument("--ce-type", help="the kind of computing element (default: the batch system that this is a job of)")
+    flags.add_argument("--list-commands", action="store_true", default=None, help="say which commands and plans there are")
     flags.add_argument("--plan", help="a plan, or commands joined by commas (default: default; check needs no broker)")
     flags.add_argument("--workdir", metavar="DIR", help="where jobs run (default: the current directory)")
     flags.add_argument("--tag", action="append", help="offer this tag; may be repeated")
@@ -138,7 +155,7 @@ def configure(arguments: Sequence[str], environment: Mapping[str, str]) -> Confi
     if _has_password(flags.get("proxy", "")):
         raise WrongConfig("--proxy holds a password, which every user of this node can read; set https_proxy instead")
     config_file = flags.pop("config", "")
-    said = _file(config_file)
+    layers, nearer = _file(config_file), {}
     for key, variable in (
         ("url", "PILOTBUS_PILOT_AMQP_URL"),
         ("password", "PILOTBUS_PILOT_PASSWORD"),
@@ -147,11 +164,26 @@ def configure(arguments: Sequence[str], environment: Mapping[str, str]) -> Confi
         ("ca", "PILOTBUS_CA_FILE"),
     ):
         if environment.get(variable):
-            said[key] = environment[variable]
-    said.update(flags)
+            nearer[key] = environment[variable]
+    nearer.update(flags)
+    nearer.setdefault("ce_type", layers.get("ce_type") or batch.name(environment))
+    said = {**merged(layers, places=_places(nearer, layers)), **nearer}
     if said.get("secret_file"):
         said["secret"] = _secret(Path(said["secret_file"]))
-    return replace(_config(said), config_file=config_file)
+    return replace(_config(said), config_file=config_file, told=told(layers, nearer))
+
+
+def settled(config: Config, further: Mapping[str, Any], **placed: str) -> Config:
+    """The configuration of a pilot that now knows its site, its computing element and its community. Raises WrongConfig."""
+    _judge("what the services tell", further, _TOLD)
+    known = {"site": placed["site"], "vo": placed["vo"], "ce_type": config.ce_type}
+    fresh = _config(config.told.settings(further, _places(known, {})))
+    kept = {name: getattr(config, name) for name in ("login", "door", "ca_file", "workdir", "config_file", "told", "ce_type")}
+    return replace(fresh, **{**kept, **placed})
+
+
+def _places(nearer: Mapping[str, Any], layers: Mapping[str, Any]) -> dict[str, str]:
+    return {by: str(nearer.get(by[3:]) or layers.get(by[3:]) or "") for by in BY}
 
 
 def _secret(path: Path) -> str:
@@ -175,19 +207,26 @@ def _file(path: str) -> dict[str, Any]:
     if not path:
         return {}
     try:
-        said = json.loads(Path(path).read_text(encoding="utf-8"))
+        said: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as problem:
         raise WrongConfig(f"{path}: {problem.strerror}") from problem
     except ValueError as problem:
         raise WrongConfig(f"{path}: is not JSON: {problem}") from problem
-    if not isinstance(said, dict):
-        raise WrongConfig(f"{path}: wants a JSON object")
-    for key, value in said.items():
-        if key not in _KINDS:
-            raise WrongConfig(f"{path}: does not know {key!r}; it knows {', '.join(sorted(_KINDS))}")
-        if not isinstance(value, _KINDS[key]) or isinstance(value, bool) != (_KINDS[key] is bool):
-            raise WrongConfig(f"{path}: {key} is a {type(value).__name__}, which it can not be")
+    _judge(path, said, _KINDS)
+    for by in BY:
+        for name, layer in said.get(by, {}).items():
+            _judge(f"{path}: {by}.{name}", layer, {key: kind for key, kind in _KINDS.items() if key not in BY})
     return said
+
+
+def _judge(place: str, said: Any, kinds: Mapping[str, Any]) -> None:
+    if not isinstance(said, dict):
+        raise WrongConfig(f"{place}: wants a JSON object")
+    for key, value in said.items():
+        if key not in kinds:
+            raise WrongConfig(f"{place}: does not know {key!r}; it knows {', '.join(sorted(kinds))}")
+        if not isinstance(value, kinds[key]) or isinstance(value, bool) != (kinds[key] is bool):
+            raise WrongConfig(f"{place}: {key} is a {type(value).__name__}, which it can not be")
 
 
 def _config(said: Mapping[str, Any]) -> Config:
@@ -245,6 +284,11 @@ def _config(said: Mapping[str, Any]) -> Config:
         process_limit=int(said.get("process_limit", 2048)),
         keep_token=bool(said.get("keep_token", False)),
         least=dict(said.get("least", {})),
+        ce_type=str(said.get("ce_type", "")),
+        list_commands=bool(said.get("list_commands", False)),
+        plans=tuple(said.get("plans", ())),
+        cvmfs=tuple(map(str, said.get("cvmfs", ()))),
+        benchmark_s=float(said.get("benchmark_s", 0.3)),
     )
 
 

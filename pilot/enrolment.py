@@ -10,9 +10,10 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as NotInTime
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable
 from urllib.parse import urlsplit
 
@@ -51,6 +52,7 @@ class Enrolled:
     vo: str
     tags: tuple[str, ...]
     least_version: str
+    configuration: Mapping[str, Any] = field(default_factory=dict)
 
 
 def enrol(door: str, secret: str, ca_file: str, patience_s: float) -> Enrolled:
@@ -64,7 +66,8 @@ def enrol(door: str, secret: str, ca_file: str, patience_s: float) -> Enrolled:
         attempt += 1
     try:
         named = {name: str(told[name]) for name in ("pilot_id", "token", "site", "ce", "vo", "least_version")}
-        return Enrolled(tags=tuple(map(str, told["tags"])), **named)
+        further = told.get("configuration", {})
+        return Enrolled(tags=tuple(map(str, told["tags"])), configuration=further, **named)
     except (KeyError, TypeError) as problem:
         raise NotLetIn(f"the door's answer is not understood: {problem}") from problem
 

@@ -510,6 +510,38 @@ class PilotBeatV1Reply(TypedDict):
     leases: list[PilotBeatV1ReplyLeases]
 
 
+class PilotBootV1(TypedDict):
+    """A pilot's wrapper tells that it runs, or that it can not"""
+
+    pilot_id: str
+    secret_sha256: str
+    phase: Literal["wrapper_started", "wrapper_failed"]
+    reason: NotRequired[str]
+    exit_code: NotRequired[int]
+    host: NotRequired[str]
+    system: NotRequired[str]
+    peer: str
+
+
+class PilotBootV1Reply(TypedDict):
+    """The wrapper was heard"""
+
+    news: bool
+
+
+class PilotBootingV1(TypedDict):
+    """A pilot's wrapper runs on a node, or has failed there"""
+
+    pilot_id: str
+    site: str
+    phase: Literal["wrapper_started", "wrapper_failed"]
+    reason: NotRequired[str]
+    exit_code: NotRequired[int]
+    host: NotRequired[str]
+    system: NotRequired[str]
+    peer: str
+
+
 class PilotDisconnectedV1(TypedDict):
     """A pilot's connection to the broker is gone"""
 
@@ -692,6 +724,7 @@ class PilotQueryV1ReplyPilots(TypedDict):
     site: str
     state: str
     phase: str
+    reason: NotRequired[str]
     first_seen_at: str
     last_seen_at: str
 

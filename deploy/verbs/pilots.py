@@ -19,5 +19,5 @@ def run(json: Json = False) -> None:  # noqa: FBT002 - an option of the command 
     if json:
         print_json(found)
     else:
-        names = ("pilot_id", "site", "state", "phase", "last_seen_at")
-        print_table(("Pilot", "Site", "State", "Phase", "LastSeen"), ([p[n] for n in names] for p in found))
+        names = ("pilot_id", "site", "state", "phase", "last_seen_at", "reason")
+        print_table(("Pilot", "Site", "State", "Phase", "LastSeen", "Reason"), ([p.get(n, "") for n in names] for p in found))

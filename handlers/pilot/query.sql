@@ -1,5 +1,6 @@
 -- name: pilots
 SELECT pilot_id, site, state, phase,
+       CASE WHEN state IN ('Done', 'Failed', 'Aborted') THEN left(coalesce(details ->> 'reason', ''), 300) ELSE '' END AS reason,
        to_char(first_seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS first_seen_at,
        to_char(last_seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS last_seen_at
 FROM pilot.pilots WHERE pilot_id > %(after)s ORDER BY pilot_id LIMIT %(limit)s;

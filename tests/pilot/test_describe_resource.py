@@ -1,11 +1,8 @@
-"""describe_resource: what this process may use, in DIRAC's names; the configuration wins."""
+"""describe_resource: what all commands have found, in DIRAC's names; the configuration wins."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,57 +11,33 @@ from pilot.command import Pilot, Stop
 from pilot.commands.describe_resource import NO_END_S, judge, measure, run
 from pilot.config import configure
 
-NODE = {"platform": "Linux_x86_64_glibc-2.36", "processors": 8, "ram_mb": 16000}
-
-
-def test_this_node_is_described() -> None:
-    node = measure()
-    assert re.fullmatch(r"Linux_\w+_\w+-[\w.]+", node["platform"])
-    assert 1 <= node["processors"] <= len(os.sched_getaffinity(0))
-    assert node["ram_mb"] > 0
-
-
-def test_only_the_processors_that_we_may_use_are_offered() -> None:
-    one = min(os.sched_getaffinity(0))
-    program = (
-        f"import os; os.sched_setaffinity(0, {{{one}}})\n"
-        "from pilot.commands.describe_resource import measure\nprint(measure()['processors'])"
-    )
-    root = Path(__file__).resolve().parents[2]
-    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
-    assert done.stdout == "1\n"
+NODE = {"platform": "Linux_x86_64_glibc-2.36", "processors": 8, "ram_mb": 16000, "gpus": 2, "whole_node": True}
 
 
 def test_what_is_configured_wins_over_what_is_measured() -> None:
-    flags = [
-        "--site",
-        "S",
-        "--processors",
-        "2",
-        "--max-ram",
-        "500",
-        "--cpu-time",
-        "100",
-        "--tag",
-        "b",
-        "--tag",
-        "a",
-        "--ce",
-        "c",
-        "--vo",
-        "v",
-    ]
-    assert judge(NODE, configure(flags, {})) == {
+    told = {"site": "S", "processors": 2, "max-ram": 500, "cpu-time": 100, "ce": "c", "vo": "v"}
+    flags = ["--tag=b", "--tag=a", *(f"--{name}={value}" for name, value in told.items())]
+    assert judge({**NODE, "left_s": 99999, "tags": {"x"}}, configure(flags, {})) == {
         "Site": "S",
         "GridCE": "c",
         "Platform": "Linux_x86_64_glibc-2.36",
         "CPUTime": 100,
         "NumberOfProcessors": 2,
         "MaxRAM": 500,
-        "Tag": ["a", "b"],
+        "NumberOfGPUs": 2,
+        "WholeNode": True,
+        "Tag": ["a", "b", "x"],
         "RequiredTag": [],
         "VirtualOrganization": "v",
     }
+
+
+def test_what_was_left_out_of_the_plan_is_measured_all_the_same(tmp_path: Path) -> None:
+    pilot = Pilot(configure(["--workdir", str(tmp_path)], {}), None, tmp_path)
+    node = measure(pilot)
+    assert re.fullmatch(r"Linux_\w+_\w+-[\w.]+", node["platform"])
+    assert node["processors"] >= 1
+    assert node["left_s"] is None
 
 
 def test_a_description_that_the_matcher_would_not_take_stops_the_pilot(tmp_path: Path) -> None:
@@ -72,11 +45,15 @@ def test_a_description_that_the_matcher_would_not_take_stops_the_pilot(tmp_path:
         run(Pilot(configure(["--tag", "x" * 200], {}), None, tmp_path))
 
 
-def test_a_slot_without_a_known_end_takes_the_longest_jobs() -> None:
+def test_a_slot_without_a_known_end_takes_the_longest_jobs_and_another_what_is_left() -> None:
     assert judge(NODE, configure([], {}))["CPUTime"] == NO_END_S
+    assert judge({**NODE, "left_s": 0}, configure([], {}))["CPUTime"] == 0
 
 
-def test_the_command_leaves_the_description_with_the_pilot(tmp_path: Path) -> None:
+def test_the_command_leaves_the_description_with_the_pilot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pilot = Pilot(configure(["--site", "LCG.Test.org"], {}), None, tmp_path)
+    pilot.tags.add("CVMFS_bes.ihep.ac.cn")
     run(pilot)
     assert pilot.resource["Site"] == "LCG.Test.org"
+    assert "CVMFS_bes.ihep.ac.cn" in pilot.resource["Tag"]
+    assert "described " in capsys.readouterr().err

@@ -65,7 +65,7 @@ def test_auto_on_a_poor_node_is_none(pilot_zip: Path, tmp_path: Path) -> None:
     done = poor(zipped=pilot_zip, workdir=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["Tag"] == []
-    assert "'isolation': 'none'" in done.stderr
+    assert "isolation=none " in done.stderr
 
 
 def test_a_level_that_does_not_exist_is_a_wrong_configuration() -> None:

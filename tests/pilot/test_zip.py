@@ -94,6 +94,65 @@ def test_an_extension_adds_a_command_and_never_replaces_one(tmp_path: Path) -> N
         build(tmp_path / "pilot.pyz", [tmp_path / "lhcb"])
 
 
+EXTENSION = ROOT / "tests" / "example_extension"
+
+
+def test_the_example_extension_brings_its_command_and_its_plan(tmp_path: Path) -> None:
+    build(tmp_path / "pilot.pyz", [EXTENSION])
+    done = run(sys.executable, tmp_path / "pilot.pyz", "--plan", "example", "--workdir", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "Example_ready" in json.loads(done.stdout)["Tag"]
+    listed = run(sys.executable, tmp_path / "pilot.pyz", "--list-commands").stdout
+    assert "example_setup                Offer a tag" in listed
+    assert "example                      check_worker_node, " in listed
+
+
+@pytest.mark.parametrize(
+    ("plans", "reason"),
+    [
+        ('[{"plan": "default", "commands": ["launch_agent"]}]', "plan default is already taken"),
+        ('[{"plan": "own", "commands": ["own_setup"]}]', "plan own names own_setup, and there is no such command"),
+        ('[{"plan": "own", "nonsense": 1}]', "does not know 'nonsense'"),
+        ('{"plan": "own"}', "wants a list of plans"),
+        ("[", "is not JSON"),
+    ],
+)
+def test_a_plan_of_an_extension_that_can_not_be_is_said_when_the_zip_is_built(tmp_path: Path, plans: str, reason: str) -> None:
+    (tmp_path / "own" / "pilot").mkdir(parents=True)
+    (tmp_path / "own" / "pilot" / "plans.json").write_text(plans)
+    with pytest.raises(LookupError, match=reason):
+        build(tmp_path / "pilot.pyz", [tmp_path / "own"])
+
+
+def test_a_community_changes_a_plan_by_its_configuration(pilot_zip: Path, tmp_path: Path) -> None:
+    changes = [{"plan": "check", "without": ["configure_cpu_requirements"]}]
+    (tmp_path / "pilot.json").write_text(json.dumps({"by_vo": {"bes": {"plans": changes}}}))
+    for vo, measured in (("bes", False), ("juno", True)):
+        flags = ("--plan", "check", "--vo", vo, "--config", str(tmp_path / "pilot.json"), "--workdir", str(tmp_path))
+        done = run(sys.executable, pilot_zip, *flags)
+        assert ("PilotBenchmark" in json.loads(done.stdout)) is measured
+
+
+def test_a_command_that_fails_stops_the_pilot_unless_its_plan_says_otherwise(tmp_path: Path) -> None:
+    folder = tmp_path / "own" / "pilot" / "commands"
+    folder.mkdir(parents=True)
+    (folder / "own_stop.py").write_text("from pilot.command import Stop\nSAYS = ()\ndef run(pilot):\n    raise Stop('no disk')\n")
+    (folder / "own_bug.py").write_text("SAYS = ()\ndef run(pilot):\n    pilot.facts['none']\n")
+    build(tmp_path / "pilot.pyz", [tmp_path / "own"])
+    stopped = run(sys.executable, tmp_path / "pilot.pyz", "--plan", "own_stop,configure_site")
+    assert stopped.returncode == 3
+    assert 'command_failed command=own_stop reason="no disk" goes_on=false' in stopped.stderr
+    assert 'leaving reason="failed: own_stop: no disk"' in stopped.stderr
+    broken = run(sys.executable, tmp_path / "pilot.pyz", "--plan", "own_bug,configure_site")
+    assert broken.returncode == 1
+    assert "command=own_bug reason=\"KeyError: 'none'\" goes_on=false" in broken.stderr
+    assert "Traceback" in broken.stderr
+    going_on = run(sys.executable, tmp_path / "pilot.pyz", "--plan", "own_stop?,own_bug?,configure_site")
+    assert going_on.returncode == 0
+    assert going_on.stderr.count("goes_on=true") == 2
+    assert 'leaving reason="plan ended"' in going_on.stderr
+
+
 def test_a_command_that_says_an_unknown_event_stops_the_build(tmp_path: Path) -> None:
     folder = tmp_path / "ilc" / "pilot" / "commands"
     folder.mkdir(parents=True)
