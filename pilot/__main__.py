@@ -152,8 +152,21 @@ def _run(pilot: Pilot) -> None:
         pilot.leave(f"failed: {type(bug).__name__}: {bug}"[:1000], failed=True, code=BUG)
         raise
     finally:
-        if pilot.link is not None:
-            pilot.link.settle(_LAST_WORDS_S)
+        _settle(pilot)
+
+
+def _settle(pilot: Pilot) -> None:
+    """All is said; or the time is up, or the broker lets this pilot in no more."""
+    if pilot.link is None or pilot.link.settle(1.0):
+        return
+    began, left_s = time.monotonic(), pilot.seconds_left()
+    limit_s = max(
+        _LAST_WORDS_S, pilot.config.last_words_limit_s if left_s is None else min(left_s, pilot.config.last_words_limit_s)
+    )
+    pilot.complain(f"some events are not said yet; the broker has {limit_s:.0f} s, and {_LAST_WORDS_S} s after a second signal")
+    while not pilot.link.settle(1.0) and not pilot.refused:
+        if time.monotonic() - began > (_LAST_WORDS_S if pilot.orders.leave_at_once else limit_s):
+            return
 
 
 def _plan(config: Config) -> list[Step]:

@@ -50,6 +50,7 @@ class Config:
     idle_limit_s: int = 600
     max_jobs: int = 0
     connect_limit_s: int = 60
+    last_words_limit_s: int = 1800
     wall_factor: float = 3.0
     sandbox_limit_mb: int = 10
     unpacked_limit_mb: int = 512
@@ -76,6 +77,7 @@ _FILE_ONLY = {
     "password": str,
     "secret": str,
     "connect_limit": int,
+    "last_words_limit": int,
     "wall_factor": (int, float),
     "sandbox_limit_mb": int,
     "unpacked_limit_mb": int,
@@ -276,6 +278,7 @@ def _config(said: Mapping[str, Any]) -> Config:
         idle_limit_s=int(said.get("idle_limit", 600)),
         max_jobs=int(said.get("max_jobs", 0)),
         connect_limit_s=int(said.get("connect_limit", 60)),
+        last_words_limit_s=int(said.get("last_words_limit", 1800)),
         wall_factor=float(said.get("wall_factor", 3.0)),
         sandbox_limit_mb=int(said.get("sandbox_limit_mb", 10)),
         unpacked_limit_mb=int(said.get("unpacked_limit_mb", 512)),
