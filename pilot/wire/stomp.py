@@ -69,7 +69,7 @@ class Session:
                 return self._served(woken)
         except (_Ended, BadFrame) as problem:
             return str(problem)
-        except OSError as problem:
+        except (OSError, UnicodeError) as problem:  # a host's name may be none that DNS can ask for
             return str(problem) or "it closed the connection"
 
     def poke(self) -> None:
@@ -117,7 +117,7 @@ class Session:
 
     def _served(self, woken: socket.socket) -> str:
         self._socket.settimeout(0)
-        beat_ms = HEARTBEAT_S * 1000
+        beat_ms = int(HEARTBEAT_S * 1000)
         self._write(
             Frame(
                 "CONNECT",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -14,12 +15,15 @@ import psycopg
 from bus.client import Client
 from tests.bus.test_life_of_an_event import until
 from tests.fix_broker import Vhost
-from tests.pilot.conftest import Proxies, Start
+from tests.pilot.conftest import BOTH, Proxies, Start
 
 SITE = "CLOUD.CNIC.cn"
 EACH = 50
 RAN = """SELECT h.state, count(*) FROM job.history h WHERE h.state IN ('Matched', 'Done') OR h.minor_status = 'Application'
          GROUP BY h.job_id, h.state"""
+
+ASKING = """SELECT 1 FROM bus.events
+            WHERE type = 'pilot.reported.v1' AND subject = %s AND body->'data'->>'phase' = 'asking'"""
 
 
 def bare(url: str) -> str:
@@ -60,7 +64,28 @@ def test_a_pilot_over_each_transport_runs_fifty_jobs_and_each_job_runs_once(
     booted = """SELECT body->'data'->'details'->>'broker' FROM bus.events
                 WHERE type = 'pilot.reported.v1' AND subject = %s AND body->'data'->>'phase' = 'booted'"""
     for scheme, (pilot_id, _) in pilots.items():
-        ((broker,),) = db.execute(booted, (pilot_id,)).fetchall()
-        assert broker.startswith(f"{scheme}://")
-    stomp = urlsplit(vhost.over("stomps", vhost.pilot_url))
-    assert between.asked() == {f"127.0.0.1:{stomp.port}", door.removeprefix("https://")}
+        ((named,),) = db.execute(booted, (pilot_id,)).fetchall()
+        assert named.startswith(f"{scheme}://")
+    broker = urlsplit(vhost.over("stomps", vhost.pilot_url))
+    assert between.asked() == {f"127.0.0.1:{broker.port}", door.removeprefix("https://")}
+
+
+@BOTH
+def test_a_pilot_that_died_while_it_waited_gets_no_job(
+    vhost: Vhost, db: psycopg.Connection[Any], door: str, start: Start, scheme: str
+) -> None:
+    flags = ("--site", SITE, "--max-jobs", "1", "--isolation", "none")
+    url = bare(vhost.over(scheme, vhost.pilot_url))
+    with Client(vhost.client_url, vhost.ca_file) as operator:
+        operator.say("site.described.v1", {"site": SITE, "status": "active"})
+        dead, alive = operator.ask("pilot.invite.v1", {"site": SITE, "count": 2})["pilots"]
+        pilot = start(*flags, url=url, PILOTBUS_DOOR_URL=door, PILOTBUS_PILOT_SECRET=dead["secret"])
+        until(lambda: db.execute(ASKING, (dead["pilot_id"],)).fetchone())
+        time.sleep(1)  # the request that follows is parked, which shows nowhere
+        pilot.kill()
+        pilot.wait()
+        description = {"Executable": "/bin/true", "CPUTime": 100}
+        operator.ask("job.submit.v1", {"submission": str(uuid.uuid4()), "description": description})
+    until(lambda: db.execute("SELECT 1 FROM job.jobs WHERE state = 'Waiting'").fetchone())
+    start(*flags, url=url, PILOTBUS_DOOR_URL=door, PILOTBUS_PILOT_SECRET=alive["secret"])
+    until(lambda: db.execute("SELECT pilot_id FROM job.jobs WHERE state = 'Done'").fetchall() == [(alive["pilot_id"],)])
