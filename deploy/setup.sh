@@ -92,6 +92,14 @@ fi
 # shellcheck disable=SC2086
 [ -z "$missing" ] || need_packages $missing
 
+# Wanted, not needed: the tests of the pilot skip a Python that is not there. What failed once is tried again after `make clean`.
+has_python() { [ -x ".run/pythons/$1/usr/bin/python$1" ] || "python$1" -V >/dev/null 2>&1; }
+if { ! has_python 3.9 || ! has_python 3.13; } && [ ! -e .run/pythons/failed ] && command -v apt-get >/dev/null; then
+    say "unpacking Python 3.9 and 3.13 of Debian into .run/pythons, for the tests of the pilot"
+    mkdir -p .run/pythons
+    quietly sh deploy/pythons.sh .run/pythons || { : >.run/pythons/failed; say "so the pilot is not tested on both"; }
+fi
+
 # Clearing it would clear what it points to, which is somebody else's.
 [ ! -L .venv ] || fail ".venv is a link; remove it, and it is made anew here"
 

@@ -19,12 +19,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def interpreter(version: str) -> str:
-    """A Python of this version: named by the environment, found in the path, or kept by pyenv; "" when there is none."""
-    named = os.environ.get(f"PILOTBUS_PYTHON_{version.replace('.', '_')}") or shutil.which(f"python{version}")
+    """A Python of this version: as the environment, `make setup`, the path or pyenv has it; "" when there is none."""
+    named = os.environ.get(f"PILOTBUS_PYTHON_{version.replace('.', '_')}")
+    unpacked = ROOT / ".run" / "pythons" / version / "usr" / "bin" / f"python{version}"
     kept = sorted(Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob(f"versions/{version}.*/bin/python"))
-    for found in (named, *map(str, kept)):
-        if found and subprocess.run([found, "-V"], capture_output=True, text=True, check=False).stdout.startswith(
-            f"Python {version}."
+    for found in (named, str(unpacked), shutil.which(f"python{version}"), *map(str, kept)):
+        if (
+            found
+            and Path(found).exists()
+            and subprocess.run([found, "-V"], capture_output=True, text=True, check=False).stdout.startswith(f"Python {version}.")
         ):
             return found
     return ""
