@@ -168,6 +168,7 @@ def _try(isolation: Isolation, home: Path) -> str:
             if line is not None:
                 line.close()
             keeper.communicate()
+            keeper.cpu_seconds()
         return "" if keeper.returncode == 0 else said or "it does not keep a command in its folder"
     except OSError as problem:
         return str(problem)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pilot import credentials, sandbox, store
 from pilot.command import Job, Pilot
+from pilot.config import Config
 from pilot.payload import CanNotStart, Limits, Outcome, Payload
 from pilot.sandbox import BadSandbox
 from pilot.wire.lines import Stream
@@ -23,6 +25,13 @@ _PATH = "/usr/local/bin:/usr/bin:/bin"
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ")
 _LONGEST_SENTENCE = 240
 _TO_END_S = 30  # of the slot, kept for the output and the last report
+_LIMITS = {
+    "cpu": "Job has reached the CPU limit of the queue",
+    "wall": "Job has exceeded maximum wall clock time",
+    "disk": "Job has insufficient disk space to continue",
+    "memory": "Job has exceeded maximum memory",
+    "output": "Job has exceeded maximum output",
+}
 
 
 class Over(Exception):
@@ -80,21 +89,28 @@ def report(pilot: Pilot, job: Job, state: str, minor: str, sentence: str = "", *
 
 def judge(outcome: Outcome, description: dict[str, Any]) -> Result:
     """How this end of a payload is called."""
-    if outcome.stopped == "cpu":
-        sentence = f"used {outcome.cpu_s:.0f} s of processor time, its CPUTime is {description.get('CPUTime')} s"
-        return Result("Failed", "Job has reached the CPU limit of the queue", sentence)
-    if outcome.stopped == "wall":
-        return Result("Failed", "Job has exceeded maximum wall clock time", f"ran for {outcome.wall_s:.0f} s")
-    if outcome.stopped == "disk":
-        return Result(
-            "Failed", "Job has insufficient disk space to continue", "its files have filled what it may have of the disk"
-        )
+    if outcome.stopped in _LIMITS:
+        return Result("Failed", _LIMITS[outcome.stopped], _limit_sentence(outcome, description))
+    refused = ", after it was refused one more process" if outcome.refused_processes else ""
     if outcome.signal is not None:
         name = signal.Signals(outcome.signal).name if outcome.signal in set(signal.Signals) else "unknown"
-        return Result("Failed", "Application Finished With Errors", f"ended by signal {outcome.signal} ({name})")
+        return Result("Failed", "Application Finished With Errors", f"ended by signal {outcome.signal} ({name}){refused}")
     if outcome.exit_code:
-        return Result("Failed", "Application Finished With Errors", f"ended with exit code {outcome.exit_code}")
+        return Result("Failed", "Application Finished With Errors", f"ended with exit code {outcome.exit_code}{refused}")
     return Result("Done", "Execution Complete", "finished")
+
+
+def _limit_sentence(outcome: Outcome, description: dict[str, Any]) -> str:
+    if outcome.stopped == "cpu":
+        return f"used {outcome.cpu_s:.0f} s of processor time, its CPUTime is {description.get('CPUTime')} s"
+    if outcome.stopped == "wall":
+        return f"ran for {outcome.wall_s:.0f} s"
+    if outcome.stopped == "memory":
+        seen = f"used {outcome.memory_bytes >> 20} MB of memory" if outcome.memory_bytes else "ran out of memory"
+        return f"{seen}, and may have {outcome.limits.memory_bytes >> 20} MB"
+    if outcome.stopped == "output":
+        return f"wrote more than {outcome.limits.output_bytes >> 20} MB to its standard output and error"
+    return "its files have filled what it may have of the disk"
 
 
 def command_of(description: dict[str, Any], job_id: int, workdir: Path, path: str) -> list[str]:
@@ -143,12 +159,41 @@ def environment_of(pilot: Pilot, job: Job, workdir: Path) -> dict[str, str]:
     }
 
 
-def limits_of(description: dict[str, Any], wall_factor: float, left_s: float | None) -> Limits:
-    """CPUTime for each processor; in wall time some more than that, but never past the end of the slot."""
+def limits_of(description: dict[str, Any], config: Config, left_s: float | None) -> Limits:
+    """CPUTime for each processor; in wall time some more than that, but never past the end of the slot. Raises Over."""
     cpu_s = float(description.get("CPUTime") or 86400)
     processors = max(1, int(description.get("NumberOfProcessors") or 1))
-    wall_s = cpu_s * wall_factor
-    return Limits(cpu_s * processors, wall_s if left_s is None else min(wall_s, max(1.0, left_s - _TO_END_S)))
+    wall_s = cpu_s * config.wall_factor
+    if left_s is not None:
+        wall_s = min(wall_s, max(1.0, left_s - _TO_END_S - config.grace_s))
+    memories_mb = [most for most in (int(description.get("MaxRAM") or 0), config.max_ram_mb) if most]
+    return Limits(
+        cpu_s * processors,
+        wall_s,
+        disk_bytes=config.disk_limit_mb << 20,
+        processes=config.process_limit,
+        memory_bytes=min(memories_mb, default=0) << 20,
+        output_bytes=config.output_limit_mb << 20,
+        processors=processors,
+        grace_s=config.grace_s,
+        **_stop_of(description),
+    )
+
+
+def _stop_of(description: dict[str, Any]) -> dict[str, Any]:
+    """How a payload wants to be told to stop."""
+    pattern = str(description.get("StopSigRegex") or "")
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as problem:
+        raise Over("Failed", "Job Initialization", f"StopSigRegex {pattern!r} is no regular expression: {problem}") from problem
+    before_s = int(description.get("StopSigFinishWork") or 0)
+    return {
+        "stop_signal": int(description.get("StopSigNumber") or signal.SIGTERM),
+        "stop_regex": pattern,
+        "asked_before_s": before_s,
+        "asked_after_s": int(description.get("StopSigStartWork") or before_s),
+    }
 
 
 def _at_start(text: Any, description: dict[str, Any], job_id: int) -> str:
@@ -204,8 +249,7 @@ def _run_payload(pilot: Pilot, job: Job, workdir: Path, more: dict[str, str]) ->
     outputs = _outputs(job, workdir)
     command = command_of(job.description, job.job_id, workdir, environment["PATH"])
     _stop_if_unwanted(pilot, job)
-    limits = limits_of(job.description, pilot.config.wall_factor, pilot.seconds_left())
-    limits = replace(limits, disk_bytes=pilot.config.disk_limit_mb << 20, processes=pilot.config.process_limit)
+    limits = limits_of(job.description, pilot.config, pilot.seconds_left())
     try:
         payload = Payload(command, workdir.parent, environment, outputs, line, limits, pilot.isolation)
         report(pilot, job, "Running", "Application")

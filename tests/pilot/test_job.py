@@ -10,7 +10,7 @@ import pytest
 from pilot.command import Job, Pilot
 from pilot.config import configure
 from pilot.job import Over, command_of, environment_of, judge, limits_of
-from pilot.payload import Limits, Outcome
+from pilot.payload import Outcome
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -75,8 +75,25 @@ def test_nothing_of_the_pilots_environment_reaches_the_payload_but_a_few_names(
 
 
 def test_limits_follow_the_description_and_the_end_of_the_slot() -> None:
-    assert limits_of({"CPUTime": 1000, "NumberOfProcessors": 4}, 3.0, None) == Limits(4000, 3000)
-    assert limits_of({"CPUTime": 1000}, 3.0, 500.0) == Limits(1000, 470)
+    config = configure([], {})
+    four = limits_of({"CPUTime": 1000, "NumberOfProcessors": 4}, config, None)
+    assert (four.cpu_s, four.wall_s, four.processors) == (4000, 3000, 4)
+    assert limits_of({"CPUTime": 1000}, config, 500.0).wall_s == 440
+
+
+def test_the_least_of_the_memories_is_the_limit() -> None:
+    config = configure(["--max-ram", "2000"], {})
+    assert [limits_of({"MaxRAM": most}, config, None).memory_bytes >> 20 for most in (0, 500, 3000)] == [2000, 500, 2000]
+    assert limits_of({"MinRAM": 500}, configure([], {}), None).memory_bytes == 0
+
+
+def test_a_job_says_how_it_wants_to_be_stopped() -> None:
+    described = {"StopSigNumber": 10, "StopSigRegex": "ga[u]ss", "StopSigFinishWork": 60}
+    limits = limits_of(described, configure([], {}), None)
+    assert (limits.stop_signal, limits.stop_regex, limits.asked_before_s, limits.asked_after_s) == (10, "ga[u]ss", 60, 60)
+    assert limits_of({}, configure([], {}), None).stop_signal == 15
+    with pytest.raises(Over, match="StopSigRegex '\\['"):
+        limits_of({"StopSigRegex": "["}, configure([], {}), None)
 
 
 @pytest.mark.parametrize(
