@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -14,8 +13,8 @@ from typing import Any
 
 from pilot import credentials, sandbox, store
 from pilot.command import Job, Pilot
-from pilot.config import Config
-from pilot.payload import CanNotStart, Limits, Outcome, Payload
+from pilot.limits import MINOR_STATUS, limits_of, sentence_of
+from pilot.payload import CanNotStart, Outcome, Payload
 from pilot.sandbox import BadSandbox
 from pilot.wire.lines import Stream
 from schemas.rules.secrets import scrub
@@ -24,14 +23,6 @@ SAYS = ("job.reported.v1", "pilot.reported.v1", "log.written.v1")
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ")
 _LONGEST_SENTENCE = 240
-_TO_END_S = 30  # of the slot, kept for the output and the last report
-_LIMITS = {
-    "cpu": "Job has reached the CPU limit of the queue",
-    "wall": "Job has exceeded maximum wall clock time",
-    "disk": "Job has insufficient disk space to continue",
-    "memory": "Job has exceeded maximum memory",
-    "output": "Job has exceeded maximum output",
-}
 
 
 class Over(Exception):
@@ -89,8 +80,8 @@ def report(pilot: Pilot, job: Job, state: str, minor: str, sentence: str = "", *
 
 def judge(outcome: Outcome, description: dict[str, Any]) -> Result:
     """How this end of a payload is called."""
-    if outcome.stopped in _LIMITS:
-        return Result("Failed", _LIMITS[outcome.stopped], _limit_sentence(outcome, description))
+    if outcome.stopped in MINOR_STATUS:
+        return Result("Failed", MINOR_STATUS[outcome.stopped], sentence_of(outcome, description))
     refused = ", after it was refused one more process" if outcome.refused_processes else ""
     if outcome.signal is not None:
         name = signal.Signals(outcome.signal).name if outcome.signal in set(signal.Signals) else "unknown"
@@ -100,21 +91,11 @@ def judge(outcome: Outcome, description: dict[str, Any]) -> Result:
     return Result("Done", "Execution Complete", "finished")
 
 
-def _limit_sentence(outcome: Outcome, description: dict[str, Any]) -> str:
-    if outcome.stopped == "cpu":
-        return f"used {outcome.cpu_s:.0f} s of processor time, its CPUTime is {description.get('CPUTime')} s"
-    if outcome.stopped == "wall":
-        return f"ran for {outcome.wall_s:.0f} s"
-    if outcome.stopped == "memory":
-        seen = f"used {outcome.memory_bytes >> 20} MB of memory" if outcome.memory_bytes else "ran out of memory"
-        return f"{seen}, and may have {outcome.limits.memory_bytes >> 20} MB"
-    if outcome.stopped == "output":
-        return f"wrote more than {outcome.limits.output_bytes >> 20} MB to its standard output and error"
-    return "its files have filled what it may have of the disk"
+def command_of(description: dict[str, Any], job_id: int, workdir: Path, path: str, *, on_node: bool = True) -> list[str]:
+    """The words of the command line: an executable shipped in the sandbox first, then one of the node. Raises Over.
 
-
-def command_of(description: dict[str, Any], job_id: int, workdir: Path, path: str) -> list[str]:
-    """The words of the command line: an executable shipped in the sandbox first, then one of the node. Raises Over."""
+    In an image, which is not the node, it is looked for when it starts.
+    """
     executable = str(description.get("Executable", ""))
     try:
         arguments = shlex.split(_at_start(description.get("Arguments"), description, job_id))
@@ -124,6 +105,8 @@ def command_of(description: dict[str, Any], job_id: int, workdir: Path, path: st
     if shipped.is_file() and workdir.resolve() in shipped.resolve().parents:
         shipped.chmod(shipped.stat().st_mode | 0o700)
         return [str(shipped), *arguments]
+    if not on_node and ("/" not in executable or executable.startswith("/")):
+        return [executable, *arguments]
     # a relative path means the work directory, never the directory that the pilot happens to be in
     found = shutil.which(executable, path=path) if "/" not in executable or executable.startswith("/") else None
     if found is None:
@@ -156,43 +139,6 @@ def environment_of(pilot: Pilot, job: Job, workdir: Path) -> dict[str, str]:
         "PILOTBUS_ATTEMPT": str(job.attempt),
         "PILOTBUS_PILOT_ID": pilot.pilot_id,
         "PILOTBUS_SITE": pilot.config.site,
-    }
-
-
-def limits_of(description: dict[str, Any], config: Config, left_s: float | None) -> Limits:
-    """CPUTime for each processor; in wall time some more than that, but never past the end of the slot. Raises Over."""
-    cpu_s = float(description.get("CPUTime") or 86400)
-    processors = max(1, int(description.get("NumberOfProcessors") or 1))
-    wall_s = cpu_s * config.wall_factor
-    if left_s is not None:
-        wall_s = min(wall_s, max(1.0, left_s - _TO_END_S - config.grace_s))
-    memories_mb = [most for most in (int(description.get("MaxRAM") or 0), config.max_ram_mb) if most]
-    return Limits(
-        cpu_s * processors,
-        wall_s,
-        disk_bytes=config.disk_limit_mb << 20,
-        processes=config.process_limit,
-        memory_bytes=min(memories_mb, default=0) << 20,
-        output_bytes=config.output_limit_mb << 20,
-        processors=processors,
-        grace_s=config.grace_s,
-        **_stop_of(description),
-    )
-
-
-def _stop_of(description: dict[str, Any]) -> dict[str, Any]:
-    """How a payload wants to be told to stop."""
-    pattern = str(description.get("StopSigRegex") or "")
-    try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as problem:
-        raise Over("Failed", "Job Initialization", f"StopSigRegex {pattern!r} is no regular expression: {problem}") from problem
-    before_s = int(description.get("StopSigFinishWork") or 0)
-    return {
-        "stop_signal": int(description.get("StopSigNumber") or signal.SIGTERM),
-        "stop_regex": pattern,
-        "asked_before_s": before_s,
-        "asked_after_s": int(description.get("StopSigStartWork") or before_s),
     }
 
 
@@ -247,9 +193,12 @@ def _run_payload(pilot: Pilot, job: Job, workdir: Path, more: dict[str, str]) ->
 
     environment = {**environment_of(pilot, job, workdir), **more}
     outputs = _outputs(job, workdir)
-    command = command_of(job.description, job.job_id, workdir, environment["PATH"])
+    command = command_of(job.description, job.job_id, workdir, environment["PATH"], on_node=pilot.isolation.shows_node)
     _stop_if_unwanted(pilot, job)
-    limits = limits_of(job.description, pilot.config, pilot.seconds_left())
+    try:
+        limits = limits_of(job.description, pilot.config, pilot.seconds_left())
+    except ValueError as problem:
+        raise Over("Failed", "Job Initialization", str(problem)) from problem
     try:
         payload = Payload(command, workdir.parent, environment, outputs, line, limits, pilot.isolation)
         report(pilot, job, "Running", "Application")

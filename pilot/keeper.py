@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from typing import IO, Any, Mapping
 
 from pilot import namespaces
-from pilot.processes import command_line, family, is_init, tasks_of
+from pilot.processes import command_line, family, numbers, tasks_of
 
 GENTLY = b"t"
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
@@ -110,7 +110,7 @@ def main() -> None:
     if first == 0:
         os.close(used)
         _become(order, options, keeper)
-    threading.Thread(target=_obey, args=(order, first if order.wrapped else 0), daemon=True).start()
+    threading.Thread(target=_obey, args=(order,), daemon=True).start()
     while True:
         ended, status = os.wait()
         if ended == first:
@@ -176,10 +176,10 @@ def _bound(order: Order) -> None:
             resource.setrlimit(kind, (given, given))
 
 
-def _obey(order: Order, wrapper: int) -> None:
+def _obey(order: Order) -> None:
     """Each byte is a signal to the payload, not to what wraps it; the end of the pilot is the end of all."""
     while os.read(0, 1):
-        for process in _asked(order, wrapper):
+        for process in _asked(order):
             with contextlib.suppress(OSError):
                 os.kill(process, order.stop_signal)
     _end_all()
@@ -187,9 +187,12 @@ def _obey(order: Order, wrapper: int) -> None:
     os._exit(1)
 
 
-def _asked(order: Order, wrapper: int) -> list[int]:
-    """The processes that get the signal. The init of a room gets none: it would end all others at once."""
-    found = [process for process in family(os.getpid()) if process != wrapper and not is_init(process)]
+def _asked(order: Order) -> list[int]:
+    """The processes that get the signal: none of those that wrap the payload, whose end would end it at once."""
+    found = family(os.getpid())
+    if order.wrapped:
+        own = len(numbers(os.getpid()))
+        found = [process for process in found if len(inner := numbers(process)) > own and inner[-1] != 1]
     named = [process for process in found if re.search(order.stop_regex, command_line(process))] if order.stop_regex else []
     return named or found
 

@@ -26,7 +26,7 @@ _READ_S = 5.0
 _ENDED_S = 30.0
 _LEAST_FREE = 64 << 20  # of the disk, so that what is of record can still be written
 _APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-_NOT_STARTED = ("pilotbus: can not be started: ", "bwrap: ")
+_NOT_STARTED = ("pilotbus: can not be started: ", "bwrap: ", "FATAL: ")
 
 
 class CanNotStart(Exception):
@@ -196,7 +196,7 @@ class Payload:
     def _how(self) -> tuple[int | None, int | None]:
         """Its exit code, or else the signal that ended it. Raises CanNotStart."""
         code = self._keeper.returncode
-        if code in (1, 127) and len(self._heard) == 1 and self._heard[0].startswith(_NOT_STARTED):
+        if code in (1, 127, 255) and len(self._heard) == 1 and self._heard[0].startswith(_NOT_STARTED):
             raise CanNotStart(f"executable {self._name} can not be started: {self._heard[0].rpartition(': ')[2]}")
         # a wrapper can only say 128 and the signal, as a shell does
         if self._wrapped and code - 128 in set(signal.Signals):

@@ -54,14 +54,13 @@ def unnamed_bytes(elder: int, device: int) -> int:
     return sum(found.values())
 
 
-def is_init(process: int) -> bool:
-    """Whether this is the first process of a room of its own."""
+def numbers(process: int) -> list[int]:
+    """Its numbers, from the namespace that looks down to its own; none when it is gone."""
     try:
         with open(f"/proc/{process}/status", encoding="utf-8", errors="replace") as file:
-            numbers = next((line.split() for line in file if line.startswith("NSpid:")), [])
+            return next(([int(word) for word in line.split()[1:]] for line in file if line.startswith("NSpid:")), [])
     except OSError:
-        return False
-    return len(numbers) > 2 and numbers[-1] == "1"
+        return []
 
 
 def command_line(process: int) -> str:

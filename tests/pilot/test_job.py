@@ -9,8 +9,9 @@ import pytest
 
 from pilot.command import Job, Pilot
 from pilot.config import configure
-from pilot.job import Over, command_of, environment_of, judge, limits_of
-from pilot.payload import Outcome
+from pilot.job import Over, command_of, environment_of, judge
+from pilot.limits import limits_of
+from pilot.payload import Limits, Outcome
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -92,7 +93,7 @@ def test_a_job_says_how_it_wants_to_be_stopped() -> None:
     limits = limits_of(described, configure([], {}), None)
     assert (limits.stop_signal, limits.stop_regex, limits.asked_before_s, limits.asked_after_s) == (10, "ga[u]ss", 60, 60)
     assert limits_of({}, configure([], {}), None).stop_signal == 15
-    with pytest.raises(Over, match="StopSigRegex '\\['"):
+    with pytest.raises(ValueError, match="StopSigRegex '\\['"):
         limits_of({"StopSigRegex": "["}, configure([], {}), None)
 
 
@@ -103,6 +104,22 @@ def test_a_job_says_how_it_wants_to_be_stopped() -> None:
         (ended(exit_code=3), ("Failed", "Application Finished With Errors", "ended with exit code 3")),
         (ended(exit_code=None, signal=11), ("Failed", "Application Finished With Errors", "ended by signal 11 (SIGSEGV)")),
         (ended(exit_code=None, signal=9, stopped="wall"), ("Failed", "Job has exceeded maximum wall clock time", "ran for 5 s")),
+        (
+            ended(exit_code=1, refused_processes=True),
+            ("Failed", "Application Finished With Errors", "ended with exit code 1, after it was refused one more process"),
+        ),
+        (
+            ended(signal=9, stopped="memory", memory_bytes=9 << 20, limits=Limits(1, 1, memory_bytes=5 << 20)),
+            ("Failed", "Job has exceeded maximum memory", "used 9 MB of memory, and may have 5 MB"),
+        ),
+        (
+            ended(signal=9, stopped="memory", limits=Limits(1, 1, memory_bytes=5 << 20)),
+            ("Failed", "Job has exceeded maximum memory", "ran out of memory, and may have 5 MB"),
+        ),
+        (
+            ended(signal=9, stopped="output", limits=Limits(1, 1, output_bytes=5 << 20)),
+            ("Failed", "Job has exceeded maximum output", "wrote more than 5 MB to its standard output and error"),
+        ),
         (
             ended(exit_code=None, signal=9, stopped="cpu"),
             ("Failed", "Job has reached the CPU limit of the queue", "used 2 s of processor time, its CPUTime is 1 s"),
