@@ -17,9 +17,10 @@ from pilot import VERSION, batch
 from pilot.layers import BY, Told, merged, told
 from pilot.wire.login import Login, each, login
 from schemas.rules.identity import pilot_of
+from schemas.rules.isolation import LEVELS
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-ISOLATION = ("auto", "bubblewrap", "userns", "none")
+ISOLATION = ("auto", *reversed(LEVELS))
 _SITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -57,8 +58,12 @@ class Config:
     keep_token: bool = False
     isolation: str = "auto"
     config_file: str = ""
+    container_image: str = ""
+    container_binds: tuple[str, ...] = ("/cvmfs",)
     disk_limit_mb: int = 0
+    output_limit_mb: int = 1024
     process_limit: int = 2048
+    grace_s: int = 30
     least: Mapping[str, int] = field(default_factory=dict)
     ce_type: str = ""
     plans: tuple[Mapping[str, Any], ...] = ()
@@ -82,11 +87,29 @@ _FILE_ONLY = {
     "sandbox_limit_mb": int,
     "unpacked_limit_mb": int,
     "disk_limit_mb": int,
+    "output_limit_mb": int,
     "process_limit": int,
+    "grace_s": int,
+    "container_binds": list,
 }
 _KINDS: dict[str, Any] = {
     **dict.fromkeys(
-        ("ca", "door", "proxy", "secret_file", "site", "ce", "plan", "workdir", "vo", "name", "isolation", "ce_type"), str
+        (
+            "ca",
+            "door",
+            "proxy",
+            "secret_file",
+            "site",
+            "ce",
+            "plan",
+            "workdir",
+            "vo",
+            "name",
+            "isolation",
+            "ce_type",
+            "container_image",
+        ),
+        str,
     ),
     **dict.fromkeys(("processors", "cpu_time", "max_ram", "idle_limit", "max_jobs"), int),
     **dict.fromkeys(("tag", "required_tag"), list),
@@ -135,6 +158,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--idle-limit", type=int, metavar="SECONDS", help="leave after so long without a job (default: 600)")
     flags.add_argument("--max-jobs", type=int, metavar="N", help="leave after so many jobs (default: no limit)")
     flags.add_argument("--isolation", metavar="|".join(ISOLATION), help="how a payload is kept apart (default: auto)")
+    flags.add_argument("--container-image", metavar="DIR|FILE.sif", help="what payloads see as the node under apptainer")
     flags.add_argument(
         "--keep-token",
         action="store_true",
@@ -241,7 +265,11 @@ def _config(said: Mapping[str, Any]) -> Config:
     isolation = str(said.get("isolation", "auto"))
     if isolation not in ISOLATION:
         raise WrongConfig(f"isolation is {isolation!r}, which is none of {', '.join(ISOLATION)}")
-    for key in ("processors", "cpu_time", "max_ram", "idle_limit", "max_jobs", "disk_limit_mb", "process_limit"):
+    image = str(said.get("container_image", ""))
+    if image and not Path(image).is_absolute():
+        raise WrongConfig(f"container_image is {image!r}, which is no absolute path")
+    numbers = ("processors", "cpu_time", "max_ram", "idle_limit", "max_jobs")
+    for key in (*numbers, "disk_limit_mb", "output_limit_mb", "process_limit", "grace_s"):
         if said.get(key, 0) < 0:
             raise WrongConfig(f"{key} is {said[key]}, which is less than nothing")
     ca_file = str(said.get("ca", ""))
@@ -285,6 +313,10 @@ def _config(said: Mapping[str, Any]) -> Config:
         isolation=isolation,
         disk_limit_mb=int(said.get("disk_limit_mb", 0)),
         process_limit=int(said.get("process_limit", 2048)),
+        output_limit_mb=int(said.get("output_limit_mb", 1024)),
+        grace_s=int(said.get("grace_s", 30)),
+        container_image=image,
+        container_binds=tuple(map(str, said.get("container_binds", ("/cvmfs",)))),
         keep_token=bool(said.get("keep_token", False)),
         least=dict(said.get("least", {})),
         ce_type=str(said.get("ce_type", "")),

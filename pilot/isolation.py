@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pilot import container
 from pilot.config import Config
 from pilot.keeper import Order, start
 
@@ -36,19 +37,31 @@ class Isolation:
     wrapper: str = ""
     user: tuple[int, int] | None = None
     hidden: tuple[str, ...] = ()
+    image: str = ""
+    binds: tuple[str, ...] = ()
 
     @property
     def details(self) -> dict[str, Any]:
         """What is said of it."""
-        return {"isolation": self.level, **({"user": pwd.getpwuid(self.user[0]).pw_name} if self.user else {})}
+        user = {"user": pwd.getpwuid(self.user[0]).pw_name} if self.user else {}
+        return {"isolation": self.level, **user, **({"image": self.image} if self.image else {})}
+
+    @property
+    def shows_node(self) -> bool:
+        """Whether a payload finds the node's programs where the pilot does."""
+        return self.level != "apptainer"
 
     def reachable(self, path: str) -> str:
         """What of this search path the payload's user can get to."""
+        if not self.shows_node:
+            return container.PATH
         return path if self.user is None else ":".join(filter(_open_to_all, path.split(":")))
 
     def order(self, command: Sequence[str], home: Path, environment: Mapping[str, str]) -> Order:
         """How to run this in home/work, with home/tmp and what else is in home, which a keeper understands."""
         user = list(self.user or ())
+        if self.level == "apptainer":
+            container.furnish(home, environment)
         if self.user is not None:
             _give(home, self.user)
         plain = Order(list(command), str(home / "work"), dict(environment), user=user)
@@ -56,6 +69,9 @@ class Isolation:
             return plain
         if self.level == "userns":
             return replace(plain, room=self._room(home), wrapped=True)
+        if self.level == "apptainer":
+            words = container.words(self.wrapper, self.image, self.binds, home, command)
+            return replace(plain, command=words, environment=container.own_environment(home), wrapped=True)
         # the environment is an option: in bubblewrap's own, a job's LD_PRELOAD would act outside
         options = [*self._options(home), *(word for pair in environment.items() for word in ("--setenv", *pair))]
         return replace(plain, command=[self.wrapper, *command], directory="/", environment={}, options=options, wrapped=True)
@@ -85,7 +101,7 @@ class Isolation:
 
 def detect(config: Config, home: Path) -> Isolation:
     """The strongest isolation that is wanted and that works here. Raises NotGiven."""
-    reason = "the superuser has nobody to become"
+    reason = _shortage(config)
     if os.getuid() == 0 and home != config.workdir:
         home.chmod(0o711)  # whom the superuser becomes has to get to its folders
     for isolation in _candidates(config, home):
@@ -95,11 +111,23 @@ def detect(config: Config, home: Path) -> Isolation:
     raise NotGiven(f"isolation {config.isolation} is wanted, and this node does not give it: {reason}")
 
 
+def _shortage(config: Config) -> str:
+    """Why there may be no candidate at all."""
+    if config.isolation != "apptainer":
+        return "the superuser has nobody to become"
+    if not config.container_image:
+        return "it wants an image: --container-image"
+    return "there is no apptainer on this node"
+
+
 def _candidates(config: Config, home: Path) -> list[Isolation]:
     hidden = _hidden(config, home)
     wrapper = shutil.which("bwrap", path=f"{os.environ.get('PATH', '')}:/usr/bin:/usr/local/bin") or "/usr/bin/bwrap"
     users = _users()
-    made = [Isolation("bubblewrap", wrapper, user, hidden) for user in users]
+    runner = container.program()
+    made = [Isolation("apptainer", runner, user, (), config.container_image, config.container_binds) for user in users]
+    made = made if runner and config.container_image else []
+    made += [Isolation("bubblewrap", wrapper, user, hidden) for user in users]
     # the superuser keeps its rights in namespaces that it makes itself
     made += [Isolation("userns", "", user, hidden) for user in users if user is not None or os.getuid() != 0]
     made += [Isolation("none")]
@@ -168,6 +196,7 @@ def _try(isolation: Isolation, home: Path) -> str:
             if line is not None:
                 line.close()
             keeper.communicate()
+            keeper.cpu_seconds()
         return "" if keeper.returncode == 0 else said or "it does not keep a command in its folder"
     except OSError as problem:
         return str(problem)

@@ -7,14 +7,15 @@ import shlex
 import shutil
 import signal
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pilot import credentials, sandbox, store
 from pilot.command import Job, Pilot
 from pilot.heart import Lease
-from pilot.payload import CanNotStart, Limits, Outcome, Payload
+from pilot.limits import MINOR_STATUS, limits_of, sentence_of
+from pilot.payload import CanNotStart, Outcome, Payload
 from pilot.sandbox import BadSandbox
 from pilot.wire.lines import Stream
 from schemas.rules.secrets import scrub
@@ -23,7 +24,6 @@ SAYS = ("job.reported.v1", "pilot.reported.v1", "log.written.v1")
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ")
 _LONGEST_SENTENCE = 240
-_TO_END_S = 30  # of the slot, kept for the output and the last report
 _TO_LEASE_S = 100  # then its match is about to expire
 
 
@@ -97,25 +97,22 @@ def report(pilot: Pilot, job: Job, state: str, minor: str, sentence: str = "", *
 
 def judge(outcome: Outcome, description: dict[str, Any]) -> Result:
     """How this end of a payload is called."""
-    if outcome.stopped == "cpu":
-        sentence = f"used {outcome.cpu_s:.0f} s of processor time, its CPUTime is {description.get('CPUTime')} s"
-        return Result("Failed", "Job has reached the CPU limit of the queue", sentence)
-    if outcome.stopped == "wall":
-        return Result("Failed", "Job has exceeded maximum wall clock time", f"ran for {outcome.wall_s:.0f} s")
-    if outcome.stopped == "disk":
-        return Result(
-            "Failed", "Job has insufficient disk space to continue", "its files have filled what it may have of the disk"
-        )
+    if outcome.stopped in MINOR_STATUS:
+        return Result("Failed", MINOR_STATUS[outcome.stopped], sentence_of(outcome, description))
+    refused = ", after it was refused one more process" if outcome.refused_processes else ""
     if outcome.signal is not None:
         name = signal.Signals(outcome.signal).name if outcome.signal in set(signal.Signals) else "unknown"
-        return Result("Failed", "Application Finished With Errors", f"ended by signal {outcome.signal} ({name})")
+        return Result("Failed", "Application Finished With Errors", f"ended by signal {outcome.signal} ({name}){refused}")
     if outcome.exit_code:
-        return Result("Failed", "Application Finished With Errors", f"ended with exit code {outcome.exit_code}")
+        return Result("Failed", "Application Finished With Errors", f"ended with exit code {outcome.exit_code}{refused}")
     return Result("Done", "Execution Complete", "finished")
 
 
-def command_of(description: dict[str, Any], job_id: int, workdir: Path, path: str) -> list[str]:
-    """The words of the command line: an executable shipped in the sandbox first, then one of the node. Raises Over."""
+def command_of(description: dict[str, Any], job_id: int, workdir: Path, path: str, *, on_node: bool = True) -> list[str]:
+    """The words of the command line: an executable shipped in the sandbox first, then one of the node. Raises Over.
+
+    In an image, which is not the node, it is looked for when it starts.
+    """
     executable = str(description.get("Executable", ""))
     try:
         arguments = shlex.split(_at_start(description.get("Arguments"), description, job_id))
@@ -125,6 +122,8 @@ def command_of(description: dict[str, Any], job_id: int, workdir: Path, path: st
     if shipped.is_file() and workdir.resolve() in shipped.resolve().parents:
         shipped.chmod(shipped.stat().st_mode | 0o700)
         return [str(shipped), *arguments]
+    if not on_node and ("/" not in executable or executable.startswith("/")):
+        return [executable, *arguments]
     # a relative path means the work directory, never the directory that the pilot happens to be in
     found = shutil.which(executable, path=path) if "/" not in executable or executable.startswith("/") else None
     if found is None:
@@ -158,14 +157,6 @@ def environment_of(pilot: Pilot, job: Job, workdir: Path) -> dict[str, str]:
         "PILOTBUS_PILOT_ID": pilot.pilot_id,
         "PILOTBUS_SITE": pilot.config.site,
     }
-
-
-def limits_of(description: dict[str, Any], wall_factor: float, left_s: float | None) -> Limits:
-    """CPUTime for each processor; in wall time some more than that, but never past the end of the slot."""
-    cpu_s = float(description.get("CPUTime") or 86400)
-    processors = max(1, int(description.get("NumberOfProcessors") or 1))
-    wall_s = cpu_s * wall_factor
-    return Limits(cpu_s * processors, wall_s if left_s is None else min(wall_s, max(1.0, left_s - _TO_END_S)))
 
 
 def _at_start(text: Any, description: dict[str, Any], job_id: int) -> str:
@@ -219,10 +210,12 @@ def _run_payload(pilot: Pilot, job: Job, lease: Lease, workdir: Path, more: dict
 
     environment = {**environment_of(pilot, job, workdir), **more}
     outputs = _outputs(job, workdir)
-    command = command_of(job.description, job.job_id, workdir, environment["PATH"])
+    command = command_of(job.description, job.job_id, workdir, environment["PATH"], on_node=pilot.isolation.shows_node)
     _stop_if_unwanted(pilot, job)
-    limits = limits_of(job.description, pilot.config.wall_factor, pilot.seconds_left())
-    limits = replace(limits, disk_bytes=pilot.config.disk_limit_mb << 20, processes=pilot.config.process_limit)
+    try:
+        limits = limits_of(job.description, pilot.config, pilot.seconds_left())
+    except ValueError as problem:
+        raise Over("Failed", "Job Initialization", str(problem)) from problem
     try:
         payload = Payload(command, workdir.parent, environment, outputs, line, limits, pilot.isolation)
         lease.measure = lambda: {**payload.usage(), "last_lines": link.outbox.lines.tail(job.job_id, job.attempt) if link else []}

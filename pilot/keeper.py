@@ -1,6 +1,7 @@
 """The process between a pilot and its payload: no process of the payload outlives it, and it does not outlive the pilot.
 
 The pilot writes one line of JSON to its standard input, then a byte for each wish, and closes it to end all.
+At the end the keeper writes what the payload used, as JSON, to the file descriptor that its last argument names.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -16,10 +18,10 @@ import sys
 import threading
 import time
 from dataclasses import asdict, dataclass, field
-from typing import Any, Mapping
+from typing import IO, Any, Mapping
 
 from pilot import namespaces
-from pilot.processes import family, tasks_of
+from pilot.processes import command_line, family, numbers, tasks_of
 
 GENTLY = b"t"
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
@@ -41,21 +43,45 @@ class Order:
     wrapped: bool = False  # the first process is not the payload's own
     most_processes: int = 0  # more than the user runs now
     largest_file: int = 0
+    groups: list[str] = field(default_factory=list)  # files that put who writes there into a control group
+    stop_signal: int = signal.SIGTERM
+    stop_regex: str = ""  # only processes with such a command line get the signal, if there are any
 
 
-def start(order: Order) -> subprocess.Popen[bytes]:
-    """A keeper that runs this. Its end mirrors the payload's, and comes after the end of every process of the payload."""
-    keeper = subprocess.Popen(
-        [sys.executable or "python3", "-I", "-S", "-c", _MAIN, _HERE],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd="/",
-        env={},
-        start_new_session=True,
-    )
-    tell(keeper, json.dumps(asdict(order)).encode() + b"\n")
-    return keeper
+class Keeper(subprocess.Popen[bytes]):
+    """A keeper at work. Its end mirrors the payload's, and comes after the end of every process of the payload."""
+
+    def __init__(self, order: Order) -> None:
+        receiver, sender = os.pipe()
+        self._used: IO[bytes] = os.fdopen(receiver, "rb")
+        try:
+            super().__init__(
+                [sys.executable or "python3", "-I", "-S", "-c", _MAIN, _HERE, str(sender)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd="/",
+                env={},
+                start_new_session=True,
+                pass_fds=(sender,),
+            )
+        finally:
+            os.close(sender)
+        tell(self, json.dumps(asdict(order)).encode() + b"\n")
+
+    def cpu_seconds(self) -> float:
+        """The processor time of all that the payload was, once it is over; 0 when the keeper could not say."""
+        os.set_blocking(self._used.fileno(), False)
+        with self._used as used:
+            try:
+                return float(os.read(used.fileno(), 64))
+            except (ValueError, BlockingIOError):
+                return 0.0
+
+
+def start(order: Order) -> Keeper:
+    """A keeper that runs this."""
+    return Keeper(order)
 
 
 def tell(keeper: subprocess.Popen[bytes], said: bytes) -> None:
@@ -74,14 +100,17 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)  # the pilot decides; a handler, for who is ignored here is ignored in the payload
+    used = int(sys.argv[2])
+    os.set_inheritable(used, False)
     with open(0, "rb", buffering=0, closefd=False) as line:  # no buffer, which would take the first wishes too
         order = Order(**json.loads(line.readline()))
     options = _readable(order.options) if order.options else None
     keeper = os.getpid()
     first = os.fork()
     if first == 0:
+        os.close(used)
         _become(order, options, keeper)
-    threading.Thread(target=_obey, args=(first if order.wrapped else 0,), daemon=True).start()
+    threading.Thread(target=_obey, args=(order,), daemon=True).start()
     while True:
         ended, status = os.wait()
         if ended == first:
@@ -90,6 +119,9 @@ def main() -> None:
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass  # or their time would not be counted, and a node's init may be too lazy to bury them
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with contextlib.suppress(OSError):
+        os.write(used, str(children.ru_utime + children.ru_stime).encode())
     _mirror(status)
 
 
@@ -110,6 +142,9 @@ def _become(order: Order, options: int | None, keeper: int) -> None:
         for number in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)  # Python ignores them, and an ignored signal stays so
         _bound(order)
+        for group in order.groups:
+            with open(group, "wb", buffering=0) as file:
+                file.write(b"0")
         if order.user:
             os.setgroups([])
             os.setgid(order.user[1])
@@ -141,17 +176,29 @@ def _bound(order: Order) -> None:
             resource.setrlimit(kind, (given, given))
 
 
-def _obey(wrapper: int) -> None:
-    """Each byte is a SIGTERM to the payload, not to what wraps it; the end of the pilot is the end of all."""
+def _obey(order: Order) -> None:
+    """Each byte is a signal to the payload, not to what wraps it; the end of the pilot is the end of all."""
     while os.read(0, 1):
-        _send(signal.SIGTERM, except_for=wrapper)
+        for process in _asked(order):
+            with contextlib.suppress(OSError):
+                os.kill(process, order.stop_signal)
     _end_all()
     time.sleep(_ENDING_S)  # main tells of the end, unless there is none
     os._exit(1)
 
 
-def _send(number: int, except_for: int = 0) -> bool:
-    found = [process for process in family(os.getpid()) if process != except_for]
+def _asked(order: Order) -> list[int]:
+    """The processes that get the signal: none of those that wrap the payload, whose end would end it at once."""
+    found = family(os.getpid())
+    if order.wrapped:
+        own = len(numbers(os.getpid()))
+        found = [process for process in found if len(inner := numbers(process)) > own and inner[-1] != 1]
+    named = [process for process in found if re.search(order.stop_regex, command_line(process))] if order.stop_regex else []
+    return named or found
+
+
+def _send(number: int) -> bool:
+    found = family(os.getpid())
     for process in found:
         with contextlib.suppress(OSError):
             os.kill(process, number)

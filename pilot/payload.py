@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
 import subprocess
 import threading
@@ -14,16 +13,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Callable
 
+from pilot import cgroups
 from pilot.isolation import Isolation
 from pilot.keeper import GENTLY, start, tell
-from pilot.processes import cpu_seconds, family
+from pilot.processes import cpu_seconds, family, memory_bytes, unnamed_bytes
 from pilot.wire.lines import LONGEST_TEXT
 
-GRACE_S = 5.0
+GRACE_S = 30.0
+# what harms the node goes on while it is waited for, and whoever told the pilot to leave waits no longer
+_SHORTER = {"leave": 5.0, "memory": 5.0, "disk": 5.0, "output": 5.0, "lease": 0.0}
+_READ_S = 5.0
 _ENDED_S = 30.0
 _LEAST_FREE = 64 << 20  # of the disk, so that what is of record can still be written
 _APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-_NOT_STARTED = ("pilotbus: can not be started: ", "bwrap: ")
+_NOT_STARTED = ("pilotbus: can not be started: ", "bwrap: ", "FATAL: ")
 
 
 class CanNotStart(Exception):
@@ -38,17 +41,31 @@ class Limits:
     wall_s: float
     disk_bytes: int = 0
     processes: int = 0
+    memory_bytes: int = 0
+    output_bytes: int = 0
+    processors: int = 1
+    grace_s: float = GRACE_S
+    stop_signal: int = signal.SIGTERM
+    stop_regex: str = ""
+    asked_after_s: float = 0  # it is asked to stop no earlier than this
+    asked_before_s: float = 0  # and so long before its wall time is up; 0 is not before
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a payload ended: by itself when stopped is empty, else because of kill, leave, cpu, wall or disk."""
+    """How a payload ended: by itself when stopped is empty, else because of kill, leave, lease or a limit.
+
+    The limits are cpu, wall, memory, disk and output.
+    """
 
     exit_code: int | None
     signal: int | None
     wall_s: float
     cpu_s: float
     stopped: str = ""
+    memory_bytes: int = 0  # what it was seen to use
+    refused_processes: bool = False
+    limits: Limits = Limits(0, 0)
 
 
 class Payload:
@@ -66,17 +83,23 @@ class Payload:
     ) -> None:
         """The payload runs in home/work, with home/tmp, kept apart as the isolation says. Raises CanNotStart."""
         self.began = time.monotonic()
-        self._used_before = _used()
         self._name, self._home, self._limits = command[0], home, limits
-        self._disk = _Disk(home, limits.disk_bytes)
+        self._wake: Callable[[], None] = lambda: None
+        self._output_left, self._counting = limits.output_bytes, threading.Lock()
+        self._memory_bytes = 0
         order = (isolation or Isolation()).order(command, home, environment)
         self._wrapped = order.wrapped
         # opened before it starts: later, the payload could have put a link in their place
         files = [os.fdopen(os.open(path, _APPENDING, 0o644), "ab") for path in outputs]
+        self._group = cgroups.make(home.name, limits.memory_bytes, limits.processes, limits.processors)
+        order = replace(order, most_processes=limits.processes, largest_file=limits.disk_bytes)
+        order = replace(order, stop_signal=int(limits.stop_signal), stop_regex=limits.stop_regex)
         try:
-            self._keeper = start(replace(order, most_processes=limits.processes, largest_file=limits.disk_bytes))
+            self._keeper = start(replace(order, groups=self._group.doors if self._group else []))
         except OSError as problem:
+            self._leave_group()
             raise CanNotStart(f"executable {self._name} can not be started: {problem.strerror}") from problem
+        self._disk = _Disk(home, limits.disk_bytes, self._keeper.pid)
         self._heard: list[str] = []  # the first lines, of which a wrapper that fails says one and no more
         self._readers = [
             threading.Thread(target=self._copy, args=(pipe, file, stream, line), name=stream, daemon=True)
@@ -87,28 +110,55 @@ class Payload:
 
     def wait(self, pause: Callable[[float], None], wake: Callable[[], None], wanted: Callable[[], str]) -> Outcome:
         """How it ended: by itself, at a limit, or because wanted() gave a reason to stop it. Raises CanNotStart."""
+        self._wake = wake
         threading.Thread(target=self._tell_of_its_end, args=(wake,), name="payload", daemon=True).start()
-        look_s = min(5.0, max(0.2, min(self._limits.cpu_s, self._limits.wall_s) / 20), 1.0 if self._limits.disk_bytes else 5.0)
-        cpu_s, stopped = 0.0, ""
+        watched = self._limits.disk_bytes or self._limits.memory_bytes
+        look_s = min(5.0, max(0.2, min(self._limits.cpu_s, self._limits.wall_s) / 20), 1.0 if watched else 5.0)
+        cpu_s, stopped, asked = 0.0, "", False
         while self._keeper.poll() is None and not stopped:
             pause(look_s)
-            cpu_s = max(cpu_s, cpu_seconds(self._keeper.pid))
+            cpu_s = max(cpu_s, self._cpu_seconds())
             stopped = wanted() or self._over(cpu_s)
-        if self._keeper.poll() is not None:
-            stopped = ""
-        elif stopped and stopped != "lease":  # whose time is over has none to end gently
+            if not asked and not stopped and self._is_to_be_asked():
+                asked = True
+                tell(self._keeper, GENTLY)
+        if stopped and self._keeper.poll() is None:
             tell(self._keeper, GENTLY)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._keeper.wait(GRACE_S)
+                self._keeper.wait(min(self._limits.grace_s, _SHORTER.get(stopped, self._limits.grace_s)))
+        else:
+            stopped = ""
         wall_s = time.monotonic() - self.began
         self._end()
+        cpu_s = max(cpu_s, self._keeper.cpu_seconds(), self._group.cpu_seconds() if self._group else 0.0)
+        refused = self._group is not None and self._group.too_many_processes()
+        starved = self._group is not None and self._group.out_of_memory()
+        self._leave_group()
         exit_code, number = self._how()
-        cpu_s = max(cpu_s, _used() - self._used_before)  # to the end, and its keeper's own few hundredths
-        return Outcome(exit_code, number, wall_s, cpu_s, stopped)
+        if not stopped and exit_code != 0:
+            # it may have ended of what the limit did to it before that was seen
+            stopped = "memory" if starved else "output" if self._is_talkative() else ""
+        return Outcome(exit_code, number, wall_s, cpu_s, stopped, self._memory_bytes, refused, self._limits)
+
+    def _cpu_seconds(self) -> float:
+        return max(cpu_seconds(self._keeper.pid), self._group.cpu_seconds() if self._group else 0.0)
+
+    def _is_to_be_asked(self) -> bool:
+        ran_s = time.monotonic() - self.began
+        before_s, after_s = self._limits.asked_before_s, self._limits.asked_after_s
+        return bool(before_s) and ran_s >= after_s and self._limits.wall_s - ran_s <= before_s
+
+    def _is_talkative(self) -> bool:
+        return self._output_left < 0
+
+    def _leave_group(self) -> None:
+        if self._group is not None:
+            self._group.end()
 
     def usage(self) -> dict[str, Any]:
         """What it has used until now."""
-        return {"wall_s": round(time.monotonic() - self.began, 1), "cpu_s": round(cpu_seconds(self._keeper.pid), 1)}
+        used = {"wall_s": round(time.monotonic() - self.began, 1), "cpu_s": round(self._cpu_seconds(), 1)}
+        return {**used, "memory_mb": memory_bytes(self._keeper.pid, 0) >> 20, "disk_mb": self._disk.used_bytes() >> 20}
 
     def _tell_of_its_end(self, wake: Callable[[], None]) -> None:
         self._keeper.wait()
@@ -119,7 +169,18 @@ class Payload:
             return "cpu"
         if self._disk.is_full():
             return "disk"
+        if self._is_talkative():
+            return "output"
+        if self._limits.memory_bytes and self._is_starving():
+            return "memory"
         return "wall" if time.monotonic() - self.began > self._limits.wall_s else ""
+
+    def _is_starving(self) -> bool:
+        limit = self._limits.memory_bytes
+        self._memory_bytes = max(self._memory_bytes, memory_bytes(self._keeper.pid, limit))
+        if self._group is not None and self._group.bounds_memory:
+            return self._group.out_of_memory()  # the kernel holds it to its limit, and knows better what is shared
+        return self._memory_bytes > limit
 
     def _end(self) -> None:
         """No process of the payload lives, nor its keeper."""
@@ -135,12 +196,12 @@ class Payload:
                     os.kill(process, signal.SIGKILL)
             self._keeper.wait()
         for reader in self._readers:
-            reader.join(GRACE_S)
+            reader.join(_READ_S)
 
     def _how(self) -> tuple[int | None, int | None]:
         """Its exit code, or else the signal that ended it. Raises CanNotStart."""
         code = self._keeper.returncode
-        if code in (1, 127) and len(self._heard) == 1 and self._heard[0].startswith(_NOT_STARTED):
+        if code in (1, 127, 255) and len(self._heard) == 1 and self._heard[0].startswith(_NOT_STARTED):
             raise CanNotStart(f"executable {self._name} can not be started: {self._heard[0].rpartition(': ')[2]}")
         # a wrapper can only say 128 and the signal, as a shell does
         if self._wrapped and code - 128 in set(signal.Signals):
@@ -156,14 +217,13 @@ class Payload:
                 self._heard.append(spoken)
             line(stream, spoken)
 
-        rest, room = b"", self._limits.disk_bytes
+        rest = b""
         with pipe, file:
             while piece := os.read(pipe.fileno(), 1 << 16):
-                room -= len(piece)
-                if room >= 0 or not self._limits.disk_bytes:
-                    with contextlib.suppress(OSError):  # a full disk must not block the payload
-                        file.write(piece)
-                        file.flush()
+                piece = self._within_limit(piece)
+                with contextlib.suppress(OSError):  # a full disk must not block the payload
+                    file.write(piece)
+                    file.flush()
                 *whole, rest = (rest + piece).split(b"\n")
                 for text in whole:
                     say(text)
@@ -173,19 +233,25 @@ class Payload:
         if rest:
             say(rest)
 
-
-def _used() -> float:
-    """The processor time of all that this process has waited for, and of all that those had."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    def _within_limit(self, piece: bytes) -> bytes:
+        """What of it is kept: all, until both streams together are more than the limit; then a line that says so."""
+        limit = self._limits.output_bytes
+        if not limit:
+            return piece
+        with self._counting:
+            left, self._output_left = self._output_left, self._output_left - len(piece)
+        if left < 0 or left >= len(piece):
+            return piece if left >= 0 else b""
+        self._wake()
+        return piece[:left] + b"\npilotbus: standard output and error are more than %d MB, no more is kept\n" % (limit >> 20)
 
 
 class _Disk:
     """What a job has on disk, looked at no more often than the look is worth."""
 
-    def __init__(self, home: Path, limit_bytes: int) -> None:
-        self._home, self._limit = home, limit_bytes
-        self._again_at = 0.0
+    def __init__(self, home: Path, limit_bytes: int, keeper: int) -> None:
+        self._home, self._limit, self._keeper = home, limit_bytes, keeper
+        self._again_at, self._found = 0.0, 0
 
     def is_full(self) -> bool:
         """Whether the job has more than its limit, or the disk has next to nothing left."""
@@ -193,12 +259,17 @@ class _Disk:
             free = os.statvfs(self._home)
             if free.f_bavail * free.f_frsize < _LEAST_FREE:
                 return True
+        return bool(self._limit) and self.used_bytes() > self._limit
+
+    def used_bytes(self) -> int:
+        """What the job has, as of the last look."""
         began = time.monotonic()
-        if not self._limit or began < self._again_at:
-            return False
-        found = sum(_size(os.path.join(folder, name)) for folder, _, names in os.walk(self._home) for name in names)
-        self._again_at = time.monotonic() + 20 * (time.monotonic() - began)
-        return found > self._limit
+        if began >= self._again_at:
+            with contextlib.suppress(OSError):
+                found = sum(_size(os.path.join(folder, name)) for folder, _, names in os.walk(self._home) for name in names)
+                self._found = found + unnamed_bytes(self._keeper, os.stat(self._home).st_dev)
+            self._again_at = time.monotonic() + 20 * (time.monotonic() - began)
+        return self._found
 
 
 def _size(path: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import random
 import shutil
 import subprocess
@@ -17,14 +18,15 @@ import pytest
 
 from tests.pilot.conftest import pilot_zip, services, store
 from tests.pilot.counterpart import Services, Store
+from tests.pilot.image import BINDS, make_image
 from tests.pilot.jobs import Jobs, tar
 from tests.pilot.test_life import last, text_of
 
 __all__ = ["pilot_zip", "services", "store", "victim"]
 
 PYTHON = "/usr/bin/python3"
-LEVELS = ("bubblewrap", "userns", "none")
-APART = ("bubblewrap", "userns")
+LEVELS = ("apptainer", "bubblewrap", "userns", "none")
+APART = ("apptainer", "bubblewrap", "userns")
 
 
 class Victim:
@@ -33,6 +35,7 @@ class Victim:
     def __init__(self, vhost: Any, zipped: Path, services: Services, store: Store, folder: Path) -> None:
         self.jobs, self.services, self.store = Jobs(services, store), services, store
         self.user = random.randrange(61_000, 65_000) if os.getuid() == 0 else os.getuid()
+        self._named = _idle_account() if os.getuid() == 0 else self.user
         self.folder, self.workdir = folder, folder / "pilots"
         self.secret = vhost.pilot_url.split(":")[2].split("@")[0]
         self._url = vhost.pilot_url
@@ -41,12 +44,22 @@ class Victim:
         shutil.copy(zipped, self._zip)
         shutil.copy(vhost.ca_file, self._ca)
         self.workdir.mkdir()
-        for path in (folder, self.workdir, self._zip, self._ca):
+        self._images = Path(tempfile.mkdtemp(prefix="pilotbus-image-"))
+        self._images.chmod(0o755)
+        self._become(self.user)
+
+    def _become(self, user: int) -> None:
+        self.user = user
+        for path in (self.folder, self.workdir, self._zip, self._ca):
             path.chmod(0o755)
-            os.chown(path, self.user, -1)
+            os.chown(path, user, -1)
 
     def start(self, level: str, *flags: str, **told: Any) -> subprocess.Popen[str]:
         """A pilot that isolates its payloads so, or the test is skipped where the machine can not; told is its file."""
+        if level == "apptainer":
+            told.setdefault("container_binds", BINDS)
+            flags = (*flags, "--container-image", str(make_image(self._images)))
+            self._become(self._named)  # it wants to know its user's name
         config = self.folder / "pilot.json"
         config.write_text(json.dumps(told))
         config.chmod(0o600)
@@ -80,6 +93,13 @@ class Victim:
         for pilot in self._pilots:
             pilot.kill()
             pilot.wait()
+        shutil.rmtree(self._images)
+
+
+def _idle_account() -> int:
+    """An account of the system for which nothing runs."""
+    busy = {path.stat().st_uid for path in Path("/proc").glob("[0-9]*")}
+    return next(entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid and entry.pw_uid not in busy)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pilot import container
 from pilot.config import WrongConfig, configure
 from pilot.isolation import Isolation, NotGiven, detect
 from tests.pilot.conftest import Start
@@ -69,7 +70,7 @@ def test_auto_on_a_poor_node_is_none(pilot_zip: Path, tmp_path: Path) -> None:
 
 
 def test_a_level_that_does_not_exist_is_a_wrong_configuration() -> None:
-    with pytest.raises(WrongConfig, match="isolation is 'prison', which is none of auto, bubblewrap, userns, none"):
+    with pytest.raises(WrongConfig, match="isolation is 'prison', which is none of auto, apptainer, bubblewrap, userns, none"):
         configure(["--isolation", "prison"], {})
 
 
@@ -84,6 +85,46 @@ def test_a_wrapper_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("pilot.isolation.shutil.which", lambda *_, **__: str(tmp_path / "bwrap"))
     with pytest.raises(NotGiven, match=r"bubblewrap is wanted, and this node does not give it: .*No such file or directory"):
         detect(configure(["--isolation", "bubblewrap", "--workdir", str(tmp_path)], {}), tmp_path)
+
+
+def test_apptainer_wants_an_image_and_without_one_auto_does_without(tmp_path: Path) -> None:
+    with pytest.raises(NotGiven, match="does not give it: it wants an image: --container-image"):
+        detect(configure(["--isolation", "apptainer", "--workdir", str(tmp_path)], {}), tmp_path)
+    assert detect(configure(["--workdir", str(tmp_path)], {}), tmp_path).level != "apptainer"
+
+
+def test_a_node_without_apptainer_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pilot.container.shutil.which", lambda *_, **__: None)
+    flags = ["--isolation", "apptainer", "--container-image", "/image", "--workdir", str(tmp_path)]
+    with pytest.raises(NotGiven, match="does not give it: there is no apptainer on this node"):
+        detect(configure(flags, {}), tmp_path)
+
+
+@pytest.mark.skipif(not container.program(), reason="apptainer is not installed")
+def test_an_image_that_is_not_there_is_named_by_apptainer_itself(tmp_path: Path) -> None:
+    flags = ["--isolation", "apptainer", "--container-image", "/no/such.sif", "--workdir", str(tmp_path)]
+    with pytest.raises(NotGiven, match=r"does not give it: FATAL: .*/no/such\.sif"):
+        detect(configure(flags, {}), tmp_path)
+
+
+def test_an_environment_for_an_image_is_in_a_file_that_others_can_not_read(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    environment = {"A": "it's canary $(touch x) `touch y`\nB=2", "NOT-A-NAME": "1", "LD_PRELOAD": "/no/such.so"}
+    order = Isolation("apptainer", "/bin/apptainer", None, (), "/image").order(["env", "a b"], tmp_path, environment)
+    assert "canary" not in json.dumps([order.command, dict(order.environment), order.options])
+    assert "LD_PRELOAD" not in order.environment
+    script = tmp_path / "environment.sh"
+    assert script.stat().st_mode & 0o777 == 0o600
+    assert order.command[-3:] == [str(script), "env", "a b"]
+    (tmp_path / "show").write_text('#!/bin/sh\nprintf %s "$A"\n')
+    (tmp_path / "show").chmod(0o755)
+    shown = subprocess.run(
+        ["/bin/sh", str(script), str(tmp_path / "show")], cwd=tmp_path / "work", capture_output=True, check=True
+    )
+    assert shown.stdout.decode() == environment["A"]
+    assert list((tmp_path / "work").iterdir()) == []
+    lost = subprocess.run(["/bin/sh", str(script), "/no/such"], capture_output=True, check=False)
+    assert (lost.returncode, lost.stderr) == (127, b"pilotbus: can not be started: it is not in the image\n")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root has somebody else to become")

@@ -9,7 +9,8 @@ import pytest
 
 from pilot.command import Job, Pilot
 from pilot.config import configure
-from pilot.job import Over, command_of, environment_of, judge, limits_of
+from pilot.job import Over, command_of, environment_of, judge
+from pilot.limits import limits_of
 from pilot.payload import Limits, Outcome
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -75,8 +76,25 @@ def test_nothing_of_the_pilots_environment_reaches_the_payload_but_a_few_names(
 
 
 def test_limits_follow_the_description_and_the_end_of_the_slot() -> None:
-    assert limits_of({"CPUTime": 1000, "NumberOfProcessors": 4}, 3.0, None) == Limits(4000, 3000)
-    assert limits_of({"CPUTime": 1000}, 3.0, 500.0) == Limits(1000, 470)
+    config = configure([], {})
+    four = limits_of({"CPUTime": 1000, "NumberOfProcessors": 4}, config, None)
+    assert (four.cpu_s, four.wall_s, four.processors) == (4000, 3000, 4)
+    assert limits_of({"CPUTime": 1000}, config, 500.0).wall_s == 440
+
+
+def test_the_least_of_the_memories_is_the_limit() -> None:
+    config = configure(["--max-ram", "2000"], {})
+    assert [limits_of({"MaxRAM": most}, config, None).memory_bytes >> 20 for most in (0, 500, 3000)] == [2000, 500, 2000]
+    assert limits_of({"MinRAM": 500}, configure([], {}), None).memory_bytes == 0
+
+
+def test_a_job_says_how_it_wants_to_be_stopped() -> None:
+    described = {"StopSigNumber": 10, "StopSigRegex": "ga[u]ss", "StopSigFinishWork": 60}
+    limits = limits_of(described, configure([], {}), None)
+    assert (limits.stop_signal, limits.stop_regex, limits.asked_before_s, limits.asked_after_s) == (10, "ga[u]ss", 60, 60)
+    assert limits_of({}, configure([], {}), None).stop_signal == 15
+    with pytest.raises(ValueError, match="StopSigRegex '\\['"):
+        limits_of({"StopSigRegex": "["}, configure([], {}), None)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +104,22 @@ def test_limits_follow_the_description_and_the_end_of_the_slot() -> None:
         (ended(exit_code=3), ("Failed", "Application Finished With Errors", "ended with exit code 3")),
         (ended(exit_code=None, signal=11), ("Failed", "Application Finished With Errors", "ended by signal 11 (SIGSEGV)")),
         (ended(exit_code=None, signal=9, stopped="wall"), ("Failed", "Job has exceeded maximum wall clock time", "ran for 5 s")),
+        (
+            ended(exit_code=1, refused_processes=True),
+            ("Failed", "Application Finished With Errors", "ended with exit code 1, after it was refused one more process"),
+        ),
+        (
+            ended(signal=9, stopped="memory", memory_bytes=9 << 20, limits=Limits(1, 1, memory_bytes=5 << 20)),
+            ("Failed", "Job has exceeded maximum memory", "used 9 MB of memory, and may have 5 MB"),
+        ),
+        (
+            ended(signal=9, stopped="memory", limits=Limits(1, 1, memory_bytes=5 << 20)),
+            ("Failed", "Job has exceeded maximum memory", "ran out of memory, and may have 5 MB"),
+        ),
+        (
+            ended(signal=9, stopped="output", limits=Limits(1, 1, output_bytes=5 << 20)),
+            ("Failed", "Job has exceeded maximum output", "wrote more than 5 MB to its standard output and error"),
+        ),
         (
             ended(exit_code=None, signal=9, stopped="cpu"),
             ("Failed", "Job has reached the CPU limit of the queue", "used 2 s of processor time, its CPUTime is 1 s"),

@@ -17,6 +17,7 @@ from pilot.config import configure
 from pilot.isolation import Isolation, NotGiven, detect
 from pilot.orders import Orders
 from pilot.payload import CanNotStart, Limits, Outcome, Payload
+from tests.pilot.image import flags_for
 
 ROOT = Path(__file__).resolve().parents[2]
 FREELY = Limits(cpu_s=1000, wall_s=1000)
@@ -71,10 +72,11 @@ def started(
     return Payload(command, home, environment, (home / "out", home / "err"), line, limits, isolation)
 
 
-@pytest.fixture(params=["bubblewrap", "none"])
-def isolation(request: pytest.FixtureRequest, tmp_path: Path) -> Isolation:
+@pytest.fixture(params=["apptainer", "bubblewrap", "none"])
+def isolation(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Isolation:
     try:
-        return detect(configure(["--isolation", request.param, "--workdir", str(tmp_path)], {}), tmp_path)
+        flags = flags_for(request.param, tmp_path_factory.mktemp("image"))
+        return detect(configure([*flags, "--workdir", str(tmp_path)], {}), tmp_path)
     except NotGiven as problem:
         pytest.skip(str(problem))
 
