@@ -15,6 +15,7 @@ from pilot.orders import Orders
 from pilot.wire.envelope import now
 from pilot.wire.lines import Stream
 from pilot.wire.link import Link
+from schemas.rules.log_levels import INFO, WARNING
 from schemas.rules.secrets import scrub
 
 PLANNED, WRONG_CONFIG, UNFIT, UNREACHABLE, REFUSED, UNSAID, EVICTED = 0, 2, 3, 4, 5, 6, 7
@@ -106,14 +107,14 @@ class Pilot:
         return max(0.0, self.config.cpu_time_s - (time.monotonic() - self.began))
 
     def complain(self, text: str) -> None:
-        """A trouble of the pilot itself, on standard error only: the line to the broker may be what fails."""
-        self._print(text)
+        """A trouble of the pilot itself: a warning in its log, and on standard error, for the line to the broker may fail."""
+        self.log(text, level=WARNING)
 
-    def log(self, text: str, job: Job | None = None) -> None:
+    def log(self, text: str, job: Job | None = None, level: str = INFO) -> None:
         """A line in the pilot's own words: in its log, in the job's log when it is about one, and on standard error."""
         self._print(text)
         if self.link is not None:
-            self.link.line(Stream(job.job_id, job.attempt, "pilot") if job else Stream(None, None, "pilot"), text)
+            self.link.line(Stream(job.job_id, job.attempt, "pilot") if job else Stream(None, None, "pilot"), text, level)
 
     def ask(self, name: str, data: dict[str, Any], again_after_s: float) -> Future[dict[str, Any]]:
         """The reply, once there is one. Raises Stop for a pilot without a broker."""

@@ -56,6 +56,7 @@ class Config:
     config_file: str = ""
     disk_limit_mb: int = 0
     process_limit: int = 2048
+    line_spool_mb: int = 256
     least: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -69,6 +70,7 @@ _FILE_ONLY = {
     "unpacked_limit_mb": int,
     "disk_limit_mb": int,
     "process_limit": int,
+    "line_spool_mb": int,
 }
 _KINDS: dict[str, Any] = {
     **dict.fromkeys(("url", "ca", "door", "secret_file", "site", "ce", "plan", "workdir", "vo", "name", "isolation"), str),
@@ -188,7 +190,7 @@ def _config(said: Mapping[str, Any]) -> Config:
     isolation = str(said.get("isolation", "auto"))
     if isolation not in ISOLATION:
         raise WrongConfig(f"isolation is {isolation!r}, which is none of {', '.join(ISOLATION)}")
-    for key in ("processors", "cpu_time", "max_ram", "idle_limit", "max_jobs", "disk_limit_mb", "process_limit"):
+    for key in ("processors", "cpu_time", "max_ram", "idle_limit", "max_jobs", "disk_limit_mb", "process_limit", "line_spool_mb"):
         if said.get(key, 0) < 0:
             raise WrongConfig(f"{key} is {said[key]}, which is less than nothing")
     ca_file = str(said.get("ca", ""))
@@ -228,6 +230,7 @@ def _config(said: Mapping[str, Any]) -> Config:
         isolation=isolation,
         disk_limit_mb=int(said.get("disk_limit_mb", 0)),
         process_limit=int(said.get("process_limit", 2048)),
+        line_spool_mb=int(said.get("line_spool_mb", 256)),
         keep_token=bool(said.get("keep_token", False)),
         least=dict(said.get("least", {})),
     )

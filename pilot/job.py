@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -196,9 +197,9 @@ def _outputs(job: Job, workdir: Path) -> tuple[Path, Path]:
 def _run_payload(pilot: Pilot, job: Job, workdir: Path, more: dict[str, str]) -> Outcome:
     link = pilot.link
 
-    def line(stream: str, text: str) -> None:
+    def lines(stream: str, texts: Sequence[str]) -> None:
         if link is not None:
-            link.line(Stream(job.job_id, job.attempt, stream), text)
+            link.lines(Stream(job.job_id, job.attempt, stream), texts)
 
     environment = {**environment_of(pilot, job, workdir), **more}
     outputs = _outputs(job, workdir)
@@ -207,7 +208,7 @@ def _run_payload(pilot: Pilot, job: Job, workdir: Path, more: dict[str, str]) ->
     limits = limits_of(job.description, pilot.config.wall_factor, pilot.seconds_left())
     limits = replace(limits, disk_bytes=pilot.config.disk_limit_mb << 20, processes=pilot.config.process_limit)
     try:
-        payload = Payload(command, workdir.parent, environment, outputs, line, limits, pilot.isolation)
+        payload = Payload(command, workdir.parent, environment, outputs, lines, limits, pilot.isolation)
         report(pilot, job, "Running", "Application")
         pilot.phase("payload_started", job=job, **pilot.isolation.details)
         outcome = payload.wait(pilot.orders.wait, pilot.orders.changed, lambda: pilot.unwanted(job))

@@ -284,6 +284,7 @@ class LogReadV1ReplyLines(TypedDict):
     number: int
     at: str
     text: str
+    level: NotRequired[Literal["debug", "info", "warning", "error"]]
 
 
 class LogReadV1Reply(TypedDict):
@@ -298,6 +299,8 @@ class LogStoredV1Lines(TypedDict):
 
     at: str
     text: str
+    level: NotRequired[Literal["debug", "info", "warning", "error"]]
+    number: NotRequired[int]
 
 
 class LogStoredV1(TypedDict):
@@ -316,6 +319,8 @@ class LogWrittenV1Lines(TypedDict):
 
     at: str
     text: str
+    level: NotRequired[Literal["debug", "info", "warning", "error"]]
+    number: NotRequired[int]
 
 
 class LogWrittenV1(TypedDict):
