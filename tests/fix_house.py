@@ -149,6 +149,8 @@ def hands(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
         **{f"proxy.{verb}": kept for verb in ("delegate", "deposit", "fetch")},
         **dict.fromkeys(minting, issuer),
         "security.cut": NoAdministration(),
+        "log.read": frozenset({"root"}),
+        "log.tidy": 30,
     }
 
 
