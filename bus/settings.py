@@ -44,6 +44,7 @@ class Settings:
     tls_key: str = ""
     vault_key_file: str = ""
     crls_required: str = "yes"
+    log_keep_days: str = "30"
 
     @property
     def houses(self) -> list[Path]:

@@ -26,6 +26,7 @@ from deploy import check
 from deploy.door import Asker, Door, refuse
 from deploy.house import found_handlers, words_of
 from deploy.migrate import migrate
+from deploy.verbs.common import USAGE, Failure
 from handlers.file.store.local import LocalStore
 from handlers.file.store.s3 import S3Store
 from handlers.proxy.authorities import Authorities
@@ -85,7 +86,15 @@ def issuer_of(settings: Settings) -> Issuer | None:
 def hands_of(settings: Settings, issuer: Issuer | None, store: Any) -> dict[str, Any]:
     """What the handlers that touch more than rows are given, by name."""
     minting = ("pilot.enrol", "token.renew", "token.job", "token.login")
-    return {GRANT: store, "security.cut": administration_of(settings, issuer), **dict.fromkeys(minting, issuer)}
+    logs = {"log.read": settings.operator_accounts, "log.tidy": days_of(settings)}
+    return {GRANT: store, "security.cut": administration_of(settings, issuer), **logs, **dict.fromkeys(minting, issuer)}
+
+
+def days_of(settings: Settings) -> int:
+    """For how many days lines of logs are kept. Raises Failure."""
+    if not settings.log_keep_days.isdecimal() or not 1 <= int(settings.log_keep_days) <= 3650:
+        raise Failure(f"PILOTBUS_LOG_KEEP_DAYS is {settings.log_keep_days!r}, and wants a number of days from 1 to 3650", USAGE)
+    return int(settings.log_keep_days)
 
 
 def administration_of(settings: Settings, issuer: Issuer | None) -> Administration | NoAdministration:

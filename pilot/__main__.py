@@ -15,11 +15,11 @@ from pilot import VERSION, last_words
 from pilot.command import BUG, PLANNED, REFUSED, UNREACHABLE, UNSAID, WRONG_CONFIG, Pilot, Stop
 from pilot.config import Config, WrongConfig, configure, settled
 from pilot.enrolment import DoorAway, NotLetIn, Passport, enrol, passport
-from pilot.last_words import SPOOL
+from pilot.last_words import LINE_SPOOL, SPOOL
 from pilot.plan import Step, WrongPlan, listing, steps
 from pilot.version import older
 from pilot.wire import dial
-from pilot.wire.lines import Lines
+from pilot.wire.lines import spooled
 from pilot.wire.link import Link, Unreachable
 from pilot.wire.login import Login
 from pilot.wire.outbox import Outbox
@@ -111,7 +111,7 @@ def _online(config: Config, own: Passport | None) -> int:
         raise WrongConfig(f"{home}: can not be used as this pilot's directory ({problem.strerror})") from problem
     if config.login is None:
         raise WrongConfig("there is no broker")
-    outbox = Outbox(f"/{config.login.user}/{config.name}", config.name, spool, Lines())
+    outbox = Outbox(f"/{config.login.user}/{config.name}", config.name, spool, spooled(home / LINE_SPOOL, config.line_spool_mb))
     pilot = Pilot(config, None, home)
     link = pilot.link = Link(config.login, outbox, pilot.complain, own.login if own else None)
     undo = pilot.orders.obey_signals()

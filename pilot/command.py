@@ -13,11 +13,12 @@ from typing import Any, Callable
 from pilot.config import Config
 from pilot.heart import Heart
 from pilot.isolation import Isolation
-from pilot.orders import Orders
+from pilot.orders import Disobeyed, Orders
 from pilot.remaining import Remaining
 from pilot.wire.envelope import now
 from pilot.wire.lines import Stream
 from pilot.wire.link import Link
+from schemas.rules.log_levels import INFO, LEVELS, WARNING
 from schemas.rules.secrets import scrub
 
 PLANNED, BUG, WRONG_CONFIG, UNFIT, UNREACHABLE, REFUSED, UNSAID, EVICTED = 0, 1, 2, 3, 4, 5, 6, 7
@@ -59,7 +60,7 @@ class Pilot:
         self.home = home
         self.orders = Orders()
         self.heart = Heart(self, self.orders.changed)
-        self.orders.others["peek"] = lambda _order: self.heart.show()
+        self.orders.others |= {"peek": lambda _order: self.heart.show(), "log_level": self._set_level}
         self.resource: dict[str, Any] = {}
         self.facts: dict[str, Any] = {}
         self.tags: set[str] = set()
@@ -119,20 +120,26 @@ class Pilot:
         return max(0.0, self.config.cpu_time_s - (time.monotonic() - self.began))
 
     def complain(self, text: str) -> None:
-        """A trouble of the pilot itself, on standard error only: the line to the broker may be what fails."""
-        self._print(text)
+        """A trouble of the pilot itself: a warning in its log, and on standard error, for the line to the broker may fail."""
+        self.log(text, level=WARNING)
 
-    def log(self, text: str, job: Job | None = None) -> None:
+    def log(self, text: str, job: Job | None = None, level: str = INFO) -> None:
         """A line in the pilot's own words: in its log, in the job's log when it is about one, and on standard error."""
         self._print(text)
         if self.link is not None:
-            self.link.line(Stream(job.job_id, job.attempt, "pilot") if job else Stream(None, None, "pilot"), text)
+            self.link.line(Stream(job.job_id, job.attempt, "pilot") if job else Stream(None, None, "pilot"), text, level)
 
     def ask(self, name: str, data: dict[str, Any], again_after_s: float) -> Future[dict[str, Any]]:
         """The reply, once there is one. Raises Stop for a pilot without a broker."""
         if self.link is None:
             raise Stop(f"{name} needs a broker: give --url or set PILOTBUS_PILOT_AMQP_URL", WRONG_CONFIG)
         return self.link.ask(name, data, again_after_s)
+
+    def _set_level(self, order: dict[str, Any]) -> None:
+        level = order.get("level")
+        if self.link is None or level not in LEVELS:
+            raise Disobeyed(f"there is no level {level!r}")
+        self.link.outbox.lines.keep_from(str(level))
 
     def unwanted(self, job: Job) -> str:
         """Why this attempt is to stop now: kill, lease, leave, or nothing."""

@@ -64,6 +64,7 @@ class Config:
     output_limit_mb: int = 1024
     process_limit: int = 2048
     grace_s: int = 30
+    line_spool_mb: int = 256
     least: Mapping[str, int] = field(default_factory=dict)
     ce_type: str = ""
     plans: tuple[Mapping[str, Any], ...] = ()
@@ -91,6 +92,7 @@ _FILE_ONLY = {
     "process_limit": int,
     "grace_s": int,
     "container_binds": list,
+    "line_spool_mb": int,
 }
 _KINDS: dict[str, Any] = {
     **dict.fromkeys(
@@ -269,7 +271,7 @@ def _config(said: Mapping[str, Any]) -> Config:
     if image and not Path(image).is_absolute():
         raise WrongConfig(f"container_image is {image!r}, which is no absolute path")
     numbers = ("processors", "cpu_time", "max_ram", "idle_limit", "max_jobs")
-    for key in (*numbers, "disk_limit_mb", "output_limit_mb", "process_limit", "grace_s"):
+    for key in (*numbers, "disk_limit_mb", "output_limit_mb", "process_limit", "grace_s", "line_spool_mb"):
         if said.get(key, 0) < 0:
             raise WrongConfig(f"{key} is {said[key]}, which is less than nothing")
     ca_file = str(said.get("ca", ""))
@@ -317,6 +319,7 @@ def _config(said: Mapping[str, Any]) -> Config:
         grace_s=int(said.get("grace_s", 30)),
         container_image=image,
         container_binds=tuple(map(str, said.get("container_binds", ("/cvmfs",)))),
+        line_spool_mb=int(said.get("line_spool_mb", 256)),
         keep_token=bool(said.get("keep_token", False)),
         least=dict(said.get("least", {})),
         ce_type=str(said.get("ce_type", "")),

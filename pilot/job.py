@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -204,9 +205,9 @@ def _outputs(job: Job, workdir: Path) -> tuple[Path, Path]:
 def _run_payload(pilot: Pilot, job: Job, lease: Lease, workdir: Path, more: dict[str, str]) -> Outcome:
     link = pilot.link
 
-    def line(stream: str, text: str) -> None:
+    def lines(stream: str, texts: Sequence[str]) -> None:
         if link is not None:
-            link.line(Stream(job.job_id, job.attempt, stream), text)
+            link.lines(Stream(job.job_id, job.attempt, stream), texts)
 
     environment = {**environment_of(pilot, job, workdir), **more}
     outputs = _outputs(job, workdir)
@@ -217,7 +218,7 @@ def _run_payload(pilot: Pilot, job: Job, lease: Lease, workdir: Path, more: dict
     except ValueError as problem:
         raise Over("Failed", "Job Initialization", str(problem)) from problem
     try:
-        payload = Payload(command, workdir.parent, environment, outputs, line, limits, pilot.isolation)
+        payload = Payload(command, workdir.parent, environment, outputs, lines, limits, pilot.isolation)
         lease.measure = lambda: {**payload.usage(), "last_lines": link.outbox.lines.tail(job.job_id, job.attempt) if link else []}
         report(pilot, job, "Running", "Application")
         pilot.phase("payload_started", job=job, **pilot.isolation.details)

@@ -17,6 +17,7 @@ from pilot.wire.spool import Spool
 from schemas.rules.identity import pilot_account
 
 SPOOL = "pilotbus-spool.jsonl"
+LINE_SPOOL = "pilotbus-lines"
 _TOKEN = "pilotbus-token"  # noqa: S105 - the name of a file
 _PATIENCE_S = 20.0
 

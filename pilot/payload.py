@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -26,6 +27,12 @@ _READ_S = 5.0
 _ENDED_S = 30.0
 _LEAST_FREE = 64 << 20  # of the disk, so that what is of record can still be written
 _APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+_F_SETPIPE_SZ = 1031
+_PIPE_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 18
+# a payload that writes little at a time would be stopped for each piece: they gather in the pipe, which has room for more
+_SMALL_BYTES = 1 << 15
+_GATHER_S = 0.01
 _NOT_STARTED = ("pilotbus: can not be started: ", "bwrap: ", "FATAL: ")
 
 
@@ -77,7 +84,7 @@ class Payload:
         home: Path,
         environment: Mapping[str, str],
         outputs: tuple[Path, Path],
-        line: Callable[[str, str], None],
+        lines: Callable[[str, Sequence[str]], None],
         limits: Limits,
         isolation: Isolation | None = None,
     ) -> None:
@@ -102,7 +109,7 @@ class Payload:
         self._disk = _Disk(home, limits.disk_bytes, self._keeper.pid)
         self._heard: list[str] = []  # the first lines, of which a wrapper that fails says one and no more
         self._readers = [
-            threading.Thread(target=self._copy, args=(pipe, file, stream, line), name=stream, daemon=True)
+            threading.Thread(target=self._copy, args=(pipe, file, stream, lines), name=stream, daemon=True)
             for pipe, file, stream in zip((self._keeper.stdout, self._keeper.stderr), files, ("std.out", "std.err"))
         ]
         for reader in self._readers:
@@ -208,28 +215,34 @@ class Payload:
             code = 128 - code
         return (code, None) if code >= 0 else (None, -code)
 
-    def _copy(self, pipe: IO[bytes], file: IO[bytes], stream: str, line: Callable[[str, str], None]) -> None:
+    def _copy(self, pipe: IO[bytes], file: IO[bytes], stream: str, lines: Callable[[str, Sequence[str]], None]) -> None:
         """All that comes out of the pipe is in the file, and is said line by line while it comes."""
 
-        def say(text: bytes) -> None:
-            spoken = text.decode("utf-8", "replace").rstrip("\r")
+        def say(whole: bytes) -> None:
+            spoken = whole.decode("utf-8", "replace").split("\n")
+            if b"\r" in whole:
+                spoken = [text.rstrip("\r") for text in spoken]
             if len(self._heard) < 2:
-                self._heard.append(spoken)
-            line(stream, spoken)
+                self._heard += spoken[:2]
+            lines(stream, spoken)
 
         rest = b""
+        with contextlib.suppress(OSError):  # some systems let nobody have more, and most have less
+            fcntl.fcntl(pipe.fileno(), _F_SETPIPE_SZ, _PIPE_BYTES)
         with pipe, file:
-            while piece := os.read(pipe.fileno(), 1 << 16):
+            while piece := os.read(pipe.fileno(), _PIECE_BYTES):
                 piece = self._within_limit(piece)
                 with contextlib.suppress(OSError):  # a full disk must not block the payload
                     file.write(piece)
                     file.flush()
-                *whole, rest = (rest + piece).split(b"\n")
-                for text in whole:
-                    say(text)
+                whole, end, rest = (rest + piece).rpartition(b"\n")
+                if end:
+                    say(whole)
                 if len(rest) > 4 * LONGEST_TEXT:
                     say(rest)
                     rest = b""
+                if len(piece) < _SMALL_BYTES:
+                    time.sleep(_GATHER_S)
         if rest:
             say(rest)
 

@@ -309,6 +309,8 @@ class LogReadV1(TypedDict):
 
     job_id: int
     after: NotRequired[dict[str, int]]
+    attempt: NotRequired[int]
+    stream: NotRequired[Literal["std.out", "std.err", "pilot"]]
     limit: NotRequired[int]
 
 
@@ -320,6 +322,7 @@ class LogReadV1ReplyLines(TypedDict):
     number: int
     at: str
     text: str
+    level: NotRequired[Literal["debug", "info", "warning", "error"]]
 
 
 class LogReadV1Reply(TypedDict):
@@ -329,11 +332,39 @@ class LogReadV1Reply(TypedDict):
     more: bool
 
 
+class LogReadPilotV1(TypedDict):
+    """Ask for what a pilot says of itself"""
+
+    pilot_id: str
+    after: NotRequired[int]
+    limit: NotRequired[int]
+
+
+class LogReadPilotV1ReplyLines(TypedDict):
+    """One line."""
+
+    attempt: int
+    stream: Literal["std.out", "std.err", "pilot"]
+    number: int
+    at: str
+    text: str
+    level: NotRequired[Literal["debug", "info", "warning", "error"]]
+
+
+class LogReadPilotV1Reply(TypedDict):
+    """Lines of the pilot"""
+
+    lines: list[LogReadPilotV1ReplyLines]
+    more: bool
+
+
 class LogStoredV1Lines(TypedDict):
     """One line."""
 
     at: str
     text: str
+    level: NotRequired[Literal["debug", "info", "warning", "error"]]
+    number: NotRequired[int]
 
 
 class LogStoredV1(TypedDict):
@@ -352,6 +383,8 @@ class LogWrittenV1Lines(TypedDict):
 
     at: str
     text: str
+    level: NotRequired[Literal["debug", "info", "warning", "error"]]
+    number: NotRequired[int]
 
 
 class LogWrittenV1(TypedDict):
@@ -769,10 +802,73 @@ class PilotSetLogLevelV1Reply(TypedDict):
     number: int
 
 
+class PilotShowV1(TypedDict):
+    """Ask how a pilot has lived"""
+
+    pilot_id: str
+    after: NotRequired[int]
+    limit: NotRequired[int]
+
+
+class PilotShowV1ReplyPhases(TypedDict):
+    """One phase."""
+
+    number: int
+    phase: str
+    at: str
+    seconds: NotRequired[float]
+    job_id: NotRequired[int]
+    attempt: NotRequired[int]
+    reason: NotRequired[str]
+
+
+class PilotShowV1Reply(TypedDict):
+    """The phases of the pilot"""
+
+    phases: list[PilotShowV1ReplyPhases]
+    more: bool
+
+
 class PilotSilentV1(TypedDict):
     """A pilot's next beat is overdue"""
 
     pilot_id: str
+
+
+class PilotStatsV1(TypedDict):
+    """Ask how long the phases of pilots take"""
+
+    site: NotRequired[str]
+    since_s: NotRequired[int]
+
+
+class PilotStatsV1ReplyPhases(TypedDict):
+    """One phase at one site."""
+
+    site: str
+    phase: str
+    count: int
+    mean_s: NotRequired[float]
+    p50_s: NotRequired[float]
+    p95_s: NotRequired[float]
+    max_s: NotRequired[float]
+
+
+class PilotStatsV1ReplyLeaving(TypedDict):
+    """One reason at one site."""
+
+    site: str
+    reason: str
+    failed: bool
+    count: int
+
+
+class PilotStatsV1Reply(TypedDict):
+    """How long the phases of pilots take"""
+
+    phases: list[PilotStatsV1ReplyPhases]
+    leaving: list[PilotStatsV1ReplyLeaving]
+    more: bool
 
 
 class PilotStopV1(TypedDict):

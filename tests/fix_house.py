@@ -149,6 +149,7 @@ def hands(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
         **{f"proxy.{verb}": kept for verb in ("delegate", "deposit", "fetch")},
         **dict.fromkeys(minting, issuer),
         "security.cut": NoAdministration(),
+        "log.tidy": 30,
     }
 
 
@@ -175,7 +176,8 @@ def house_settings(vhost: Vhost, test_dsn: str) -> Settings:
 @pytest.fixture
 def house(house_settings: Settings, words: Words, hands: dict[str, Any]) -> Iterator[Runner]:
     """Every handler, the gate and the relay, running in this process."""
-    runner = Runner(house_settings, found_handlers(house_settings, words), words, hands).start()
+    reached = {"log.read": house_settings.operator_accounts, **hands}
+    runner = Runner(house_settings, found_handlers(house_settings, words), words, reached).start()
     yield runner
     runner.stop()
 

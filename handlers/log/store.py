@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bus import Db, Event
+from handlers.log.chunks import numbered, packed
 
 CONSUMES = ("log.written.v1",)
 EMITS = ("log.stored.v1", "security.refused.v1")
@@ -19,10 +19,11 @@ def decide(written: Mapping[str, Any], job: Mapping[str, Any] | None) -> str | N
     return f"pilot {written['pilot_id']} has no attempt {written.get('attempt')} of job {written['job_id']}"
 
 
-def rows(written: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row a line, numbered on from the first."""
-    first = written["first_number"]
-    return [{"number": first + place, **line} for place, line in enumerate(written["lines"])]
+def chunk(written: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of this batch, but for whose it is."""
+    lines = numbered(written)
+    told = {"first_number": lines[0][0], "last_number": lines[-1][0], "count": len(lines)}
+    return told | {"first_at": lines[0][1], "last_at": lines[-1][1], "lines": packed(lines)}
 
 
 def handle(event: Event, db: Db) -> Iterable[Event]:
@@ -37,6 +38,6 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
         return [event.answer("security.refused.v1", account, told)]
     # not the envelope's subject: a pilot that is called 17 does not write into the log of job 17
     subject = str(written["job_id"]) if job else event.authid
-    db.run("keep", subject=subject, attempt=attempt, stream=written["stream"], lines=json.dumps(rows(written)))
+    db.run("keep", subject=subject, attempt=attempt, stream=written["stream"], said_at=event.time, **chunk(written))
     stored = event.answer("log.stored.v1", subject, written)
     return [stored.of(job["owner"], job["vo"]) if job else stored]

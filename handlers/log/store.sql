@@ -5,7 +5,8 @@ SELECT owner, vo, (pilot_id = %(pilot_id)s AND attempt = %(attempt)s) OR EXISTS 
 FROM job.jobs WHERE job_id = %(job_id)s;
 
 -- name: keep
-INSERT INTO log.lines (subject, attempt, stream, number, at, text)
-SELECT %(subject)s, %(attempt)s, %(stream)s, number, at, text
-FROM json_to_recordset(%(lines)s::json) AS (number bigint, at timestamptz, text text)
+-- A batch that is sent again is the same envelope, and so of the same moment: it finds its row there.
+INSERT INTO log.chunks (subject, attempt, stream, first_number, said_at, last_number, count, first_at, last_at, lines)
+VALUES (%(subject)s, %(attempt)s, %(stream)s, %(first_number)s, %(said_at)s, %(last_number)s, %(count)s, %(first_at)s,
+        %(last_at)s, %(lines)s)
 ON CONFLICT DO NOTHING;

@@ -18,14 +18,23 @@ def decide(report: Mapping[str, Any]) -> str:
     """DIRAC's pilot state for a phase."""
     if report["phase"] != "leaving":
         return "Running"
-    reason = str(report.get("details", {}).get("reason", ""))
-    return "Failed" if reason.startswith(FAILED) else "Done"
+    details = report.get("details", {})
+    failed = details.get("failed") is True or str(details.get("reason", "")).startswith(FAILED)
+    return "Failed" if failed else "Done"
+
+
+def step(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What statistics want of a phase."""
+    told = {name: report.get(name) for name in ("seconds", "job_id", "attempt")}
+    reason = str(report.get("details", {}).get("reason", ""))[:500] if report["phase"] == "leaving" else None
+    return told | {"reason": reason, "failed": decide(report) == "Failed"}
 
 
 def handle(event: Event, db: Db) -> Iterable[Event]:
     report = event.data
     told = {name: report[name] for name in ("pilot_id", "site", "phase", "number")}
     details = json.dumps(report.get("details", {}))
+    db.run("keep_phase", account=event.authid or "", at=event.time, **told, **step(report))
     db.run("keep", state=decide(report), account=event.authid or "", details=details, at=event.time, **told)
     if report["phase"] == "leaving":
         db.run("forget", pilot_id=report["pilot_id"])

@@ -1,3 +1,12 @@
+-- name: keep_phase
+-- Each number once, and only in the pilot's own name.
+INSERT INTO pilot.phases (pilot_id, number, at, site, ce, phase, seconds, job_id, attempt, reason, failed)
+SELECT %(pilot_id)s, %(number)s, %(at)s, %(site)s, coalesce((SELECT ce FROM trust.enrolments WHERE pilot_id = %(pilot_id)s), ''),
+       %(phase)s, %(seconds)s, %(job_id)s, %(attempt)s, %(reason)s, %(failed)s
+WHERE NOT EXISTS (SELECT FROM pilot.phases WHERE pilot_id = %(pilot_id)s AND number = %(number)s)
+  AND NOT EXISTS (SELECT FROM pilot.pilots WHERE pilot_id = %(pilot_id)s AND account <> %(account)s)
+ON CONFLICT DO NOTHING;
+
 -- name: keep
 -- Phases are numbered by the pilot: an older one that comes late changes nothing, and a pilot that left stays gone.
 INSERT INTO pilot.pilots AS known (pilot_id, account, site, state, phase, number, details, first_seen_at, last_seen_at)

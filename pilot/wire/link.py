@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 from pilot.wire import amqp, stomp
 from pilot.wire.envelope import seal
@@ -13,6 +13,7 @@ from pilot.wire.lines import MOST_IN_BATCH, Stream
 from pilot.wire.login import Broker, Login
 from pilot.wire.outbox import Outbox, backoff
 from pilot.wire.session import RENEWED, LoginRefused
+from schemas.rules.log_levels import INFO
 
 _STEADY_S = 60
 _MOST_REFUSALS = 5
@@ -73,11 +74,21 @@ class Link:
             self._complain(outbox.spool.complaint)
         self._session.poke()
 
-    def line(self, stream: Stream, text: str) -> None:
-        """The log line goes out within a quarter of a second when there is room, or is dropped and counted."""
-        self.outbox.lines.add(stream, text)
-        if len(self.outbox.lines) % MOST_IN_BATCH == 0:
+    def line(self, stream: Stream, text: str, level: str = INFO) -> None:
+        """The log line goes out within a quarter of a second, or when the broker is back; or it is dropped, and counted."""
+        self.outbox.lines.add(stream, text, level)
+        self._added()
+
+    def lines(self, stream: Stream, texts: Sequence[str]) -> None:
+        """The same for lines of a payload."""
+        self.outbox.lines.add_all(stream, texts)
+        self._added()
+
+    def _added(self) -> None:
+        if len(self.outbox.lines) >= MOST_IN_BATCH and not self.outbox.batches:
             self._session.poke()
+        if complaint := self.outbox.lines.complaint():
+            self._complain(complaint)
 
     def ask(self, name: str, data: dict[str, Any], again_after_s: float) -> Future[dict[str, Any]]:
         """The reply, once there is one; until then the same request is sent again over every new connection."""
@@ -97,6 +108,7 @@ class Link:
         if self._thread.is_alive():
             self._thread.join(5)
         self.outbox.spool.close()
+        self.outbox.lines.close()
 
     def _ready(self) -> None:
         self._worked = True

@@ -25,6 +25,7 @@ PROPERTY_RIGHTS = {
     "JobMonitor": frozenset({"GetInfo"}),
     "GenericPilot": frozenset({"Reschedule"}),  # what the wrapper needs, in DIRAC's own table
 }
+READS_PILOTS = frozenset({"Operator", "ServiceAdministrator", "SiteManager"})  # what a pilot says of itself is nobody's job
 ASKS_ABOUT_ANYONE = frozenset({"Operator", "UserManager"})
 
 

@@ -20,6 +20,37 @@ CREATE SCHEMA site;
 
 CREATE SCHEMA trust;
 
+CREATE FUNCTION bus.keep_days(parent text, moment text, today date, days integer) RETURNS void
+    LANGUAGE plpgsql
+    AS $_$
+DECLARE
+    room text := split_part(parent, '.', 1);
+    base text := split_part(parent, '.', 2);
+    day date;
+    name text;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('bus.keep_days'));
+    FOREACH day IN ARRAY ARRAY[today, today + 1, today + 2] LOOP
+        name := base || '_' || to_char(day, 'YYYYMMDD');
+        IF to_regclass(format('%I.%I', room, name)) IS NULL THEN
+            BEGIN
+                EXECUTE format('CREATE TABLE %I.%I PARTITION OF %I.%I FOR VALUES FROM (%L) TO (%L)', room, name, room, base,
+                               day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
+            EXCEPTION WHEN check_violation THEN
+                NULL; -- the default partition has rows of that day already: they stay there
+            END;
+        END IF;
+    END LOOP;
+    FOR name IN
+        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = parent::regclass AND c.relname ~ '_[0-9]{8}$'
+          AND to_date(right(c.relname, 8), 'YYYYMMDD') < today - days
+    LOOP
+        EXECUTE format('DROP TABLE %I.%I', room, name);
+    END LOOP;
+    EXECUTE format('DELETE FROM %I.%I WHERE %I < %L', room, base || '_default', moment, (today - days)::timestamp AT TIME ZONE 'UTC');
+END $_$;
+
 CREATE FUNCTION bus.tidy(today date, inbox_days integer) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -468,14 +499,34 @@ CREATE TABLE job.usage (
 )
 WITH (fillfactor='50');
 
-CREATE TABLE log.lines (
+CREATE TABLE log.chunks (
     subject text NOT NULL,
     attempt integer NOT NULL,
     stream text NOT NULL,
-    number bigint NOT NULL,
-    at timestamp with time zone NOT NULL,
-    text text NOT NULL
+    first_number bigint NOT NULL,
+    said_at timestamp with time zone NOT NULL,
+    last_number bigint NOT NULL,
+    count integer NOT NULL,
+    first_at timestamp with time zone NOT NULL,
+    last_at timestamp with time zone NOT NULL,
+    lines bytea NOT NULL
+)
+PARTITION BY RANGE (said_at);
+ALTER TABLE ONLY log.chunks ALTER COLUMN lines SET STORAGE EXTERNAL;
+
+CREATE TABLE log.chunks_default (
+    subject text NOT NULL,
+    attempt integer NOT NULL,
+    stream text NOT NULL,
+    first_number bigint NOT NULL,
+    said_at timestamp with time zone NOT NULL,
+    last_number bigint NOT NULL,
+    count integer NOT NULL,
+    first_at timestamp with time zone NOT NULL,
+    last_at timestamp with time zone NOT NULL,
+    lines bytea NOT NULL
 );
+ALTER TABLE ONLY log.chunks_default ALTER COLUMN lines SET STORAGE EXTERNAL;
 
 CREATE TABLE match.claims (
     pilot_id text NOT NULL,
@@ -531,6 +582,35 @@ ALTER TABLE pilot.orders ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE pilot.phases (
+    pilot_id text NOT NULL,
+    number integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    site text NOT NULL,
+    ce text NOT NULL,
+    phase text NOT NULL,
+    seconds double precision,
+    job_id bigint,
+    attempt integer,
+    reason text,
+    failed boolean DEFAULT false NOT NULL
+)
+PARTITION BY RANGE (at);
+
+CREATE TABLE pilot.phases_default (
+    pilot_id text NOT NULL,
+    number integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    site text NOT NULL,
+    ce text NOT NULL,
+    phase text NOT NULL,
+    seconds double precision,
+    job_id bigint,
+    attempt integer,
+    reason text,
+    failed boolean DEFAULT false NOT NULL
 );
 
 CREATE TABLE pilot.pilots (
@@ -643,6 +723,10 @@ CREATE TABLE trust.enrolments (
 
 ALTER TABLE ONLY bus.events ATTACH PARTITION bus.events_default DEFAULT;
 
+ALTER TABLE ONLY log.chunks ATTACH PARTITION log.chunks_default DEFAULT;
+
+ALTER TABLE ONLY pilot.phases ATTACH PARTITION pilot.phases_default DEFAULT;
+
 ALTER TABLE ONLY bus.connections
     ADD CONSTRAINT connections_pkey PRIMARY KEY (pid);
 
@@ -679,8 +763,11 @@ ALTER TABLE ONLY job.submissions
 ALTER TABLE ONLY job.usage
     ADD CONSTRAINT usage_pkey PRIMARY KEY (job_id);
 
-ALTER TABLE ONLY log.lines
-    ADD CONSTRAINT lines_pkey PRIMARY KEY (subject, attempt, stream, number);
+ALTER TABLE ONLY log.chunks
+    ADD CONSTRAINT chunks_pkey PRIMARY KEY (subject, attempt, stream, first_number, said_at);
+
+ALTER TABLE ONLY log.chunks_default
+    ADD CONSTRAINT chunks_default_pkey PRIMARY KEY (subject, attempt, stream, first_number, said_at);
 
 ALTER TABLE ONLY match.claims
     ADD CONSTRAINT claims_pkey PRIMARY KEY (pilot_id, request_id);
@@ -696,6 +783,12 @@ ALTER TABLE ONLY pilot.beats
 
 ALTER TABLE ONLY pilot.orders
     ADD CONSTRAINT orders_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY pilot.phases
+    ADD CONSTRAINT phases_pkey PRIMARY KEY (pilot_id, number, at);
+
+ALTER TABLE ONLY pilot.phases_default
+    ADD CONSTRAINT phases_default_pkey PRIMARY KEY (pilot_id, number, at);
 
 ALTER TABLE ONLY pilot.pilots
     ADD CONSTRAINT pilots_pkey PRIMARY KEY (pilot_id);
@@ -774,6 +867,10 @@ CREATE INDEX orders_of_job ON pilot.orders USING btree (job_id, attempt) WHERE (
 
 CREATE INDEX orders_open ON pilot.orders USING btree (pilot_id, number) WHERE (outcome IS NULL);
 
+CREATE INDEX phases_site ON ONLY pilot.phases USING btree (site, at);
+
+CREATE INDEX phases_default_site_at_idx ON pilot.phases_default USING btree (site, at);
+
 CREATE UNIQUE INDEX proxies_fingerprint ON proxy.proxies USING btree (fingerprint);
 
 CREATE INDEX users_dns ON registry.users USING gin (dns);
@@ -793,6 +890,12 @@ ALTER INDEX bus.events_pkey ATTACH PARTITION bus.events_default_pkey;
 ALTER INDEX bus.events_security ATTACH PARTITION bus.events_default_recorded_at_idx;
 
 ALTER INDEX bus.events_subject ATTACH PARTITION bus.events_default_subject_type_idx;
+
+ALTER INDEX log.chunks_pkey ATTACH PARTITION log.chunks_default_pkey;
+
+ALTER INDEX pilot.phases_pkey ATTACH PARTITION pilot.phases_default_pkey;
+
+ALTER INDEX pilot.phases_site ATTACH PARTITION pilot.phases_default_site_at_idx;
 
 ALTER TABLE ONLY bus.unsent
     ADD CONSTRAINT unsent_parked_id_fkey FOREIGN KEY (parked_id) REFERENCES bus.parked(parked_id);

@@ -17,14 +17,14 @@ def drain(lines: Lines) -> list[dict[str, Any]]:
     return found
 
 
-def test_lines_are_numbered_per_stream_in_batches_of_a_hundred() -> None:
+def test_lines_are_numbered_per_stream_in_batches_of_two_hundred_and_streams_take_turns() -> None:
     lines = Lines()
-    for number in range(150):
+    for number in range(250):
         lines.add(OUT, f"line {number}")
     lines.add(Stream(None, None, "pilot"), "my own")
-    one, two, three = drain(lines)
+    one, three, two = drain(lines)
     assert (one["job_id"], one["attempt"], one["stream"]) == (7, 1, "std.out")
-    assert (one["first_number"], len(one["lines"]), two["first_number"], len(two["lines"])) == (1, 100, 101, 50)
+    assert (one["first_number"], len(one["lines"]), two["first_number"], len(two["lines"])) == (1, 200, 201, 50)
     assert "job_id" not in three
     assert len(lines) == 0
 
@@ -63,8 +63,8 @@ def test_too_many_lines_lose_the_oldest_and_say_how_many() -> None:
     assert "15 lines of std.out were dropped" in batches["pilot"]["lines"][0]["text"]
 
 
-def test_memory_is_bounded_by_characters_too() -> None:
-    lines = Lines(most_characters=10_000)
+def test_memory_is_bounded_by_bytes_too() -> None:
+    lines = Lines(most_bytes=10_700)
     for _ in range(100):
         lines.add(OUT, "x" * 1000)
     assert len(lines) == 10

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -69,7 +69,12 @@ def started(
     for name in ("work", "tmp"):
         (home / name).mkdir(exist_ok=True)
     environment = {"PATH": os.environ["PATH"]}
-    return Payload(command, home, environment, (home / "out", home / "err"), line, limits, isolation)
+
+    def lines(stream: str, texts: Sequence[str]) -> None:
+        for text in texts:
+            line(stream, text)
+
+    return Payload(command, home, environment, (home / "out", home / "err"), lines, limits, isolation)
 
 
 @pytest.fixture(params=["apptainer", "bubblewrap", "none"])
@@ -152,7 +157,7 @@ def test_what_can_not_start_says_why(tmp_path: Path, ear: Ear) -> None:
 def test_a_payload_and_its_children_die_with_a_killed_pilot(tmp_path: Path) -> None:
     program = (
         "import sys, time\nfrom pathlib import Path\nfrom pilot.payload import Limits, Payload\n"
-        "say = lambda stream, text: print(text, flush=True)\n"
+        "say = lambda stream, texts: print(*texts, sep=chr(10), flush=True)\n"
         "script = 'echo $$; sleep 300 & echo $!; wait'\n"
         f"here = Path({str(tmp_path)!r})\n"
         "(here / 'work').mkdir()\n"

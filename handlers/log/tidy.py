@@ -1,0 +1,23 @@
+"""Let days of lines and of pilots' phases go when they are old, and have room for the days to come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime
+
+from bus import Db, Event
+
+CONSUMES = ("clock.minute.v1",)
+EMITS = ()
+
+
+def decide(time: str, days: int) -> tuple[date, int]:
+    """The day, and how many before it are kept; never less than one, so that what was just written stays."""
+    return datetime.fromisoformat(time).date(), max(1, days)
+
+
+def handle(event: Event, db: Db, hands: int) -> Iterable[Event]:
+    """`hands` is for how many days lines are kept."""
+    today, days = decide(event.time, hands)
+    db.run("tidy", today=today, days=days)
+    return []
