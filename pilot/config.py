@@ -52,6 +52,7 @@ class Config:
     sandbox_limit_mb: int = 10
     unpacked_limit_mb: int = 512
     keep_token: bool = False
+    pool: bool = False
     isolation: str = "auto"
     config_file: str = ""
     disk_limit_mb: int = 0
@@ -74,7 +75,7 @@ _KINDS: dict[str, Any] = {
     **dict.fromkeys(("url", "ca", "door", "secret_file", "site", "ce", "plan", "workdir", "vo", "name", "isolation"), str),
     **dict.fromkeys(("processors", "cpu_time", "max_ram", "idle_limit", "max_jobs"), int),
     **dict.fromkeys(("tag", "required_tag"), list),
-    "keep_token": bool,
+    **dict.fromkeys(("keep_token", "pool"), bool),
     **_FILE_ONLY,
 }
 
@@ -84,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(
         prog="pilot",
         allow_abbrev=False,
-        description="Look at this node, ask for jobs and run them, one after another.",
+        description="Look at this node, ask for jobs and run them, one after another or, with --pool, side by side.",
         epilog="The enrolment secret comes from PILOTBUS_PILOT_SECRET, --secret-file or the file; never from a flag.",
     )
     flags.add_argument("--version", action="version", version=f"pilotbus pilot {VERSION}")
@@ -106,6 +107,9 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--idle-limit", type=int, metavar="SECONDS", help="leave after so long without a job (default: 600)")
     flags.add_argument("--max-jobs", type=int, metavar="N", help="leave after so many jobs (default: no limit)")
     flags.add_argument("--isolation", metavar="|".join(ISOLATION), help="how a payload is kept apart (default: auto)")
+    flags.add_argument(
+        "--pool", action="store_true", default=None, help="run several jobs at once, as processors and memory allow"
+    )
     flags.add_argument(
         "--keep-token",
         action="store_true",
@@ -229,6 +233,7 @@ def _config(said: Mapping[str, Any]) -> Config:
         disk_limit_mb=int(said.get("disk_limit_mb", 0)),
         process_limit=int(said.get("process_limit", 2048)),
         keep_token=bool(said.get("keep_token", False)),
+        pool=bool(said.get("pool", False)),
         least=dict(said.get("least", {})),
     )
 

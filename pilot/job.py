@@ -138,7 +138,7 @@ def environment_of(pilot: Pilot, job: Job, workdir: Path) -> dict[str, str]:
     """A payload's whole environment: small, and without anything that lets it speak as the pilot."""
     temporary = workdir.parent / "tmp"
     temporary.mkdir(mode=0o700, exist_ok=True)
-    processors = str(job.description.get("NumberOfProcessors", 1))
+    processors = str(job.processors)
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     passed["PATH"] = pilot.isolation.reachable(passed.get("PATH", "")) or _PATH
     own = [str(pair).partition("=") for pair in job.description.get("ExecutionEnvironment") or ()]
@@ -157,7 +157,17 @@ def environment_of(pilot: Pilot, job: Job, workdir: Path) -> dict[str, str]:
         "PILOTBUS_ATTEMPT": str(job.attempt),
         "PILOTBUS_PILOT_ID": pilot.pilot_id,
         "PILOTBUS_SITE": pilot.config.site,
+        **_gpus(pilot, job),
     }
+
+
+def _gpus(pilot: Pilot, job: Job) -> dict[str, str]:
+    """Which GPUs the job may use, where the pilot has several jobs and any GPU."""
+    if job.share is None or not pilot.config.pool or not pilot.resource.get("NumberOfGPUs"):
+        return {}
+    own = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    named = [own[number] if number < len(own) else str(number) for number in job.share.gpus]
+    return {"CUDA_VISIBLE_DEVICES": ",".join(named)}
 
 
 def limits_of(description: dict[str, Any], wall_factor: float, left_s: float | None) -> Limits:
@@ -221,7 +231,7 @@ def _run_payload(pilot: Pilot, job: Job, lease: Lease, workdir: Path, more: dict
     outputs = _outputs(job, workdir)
     command = command_of(job.description, job.job_id, workdir, environment["PATH"])
     _stop_if_unwanted(pilot, job)
-    limits = limits_of(job.description, pilot.config.wall_factor, pilot.seconds_left())
+    limits = limits_of({**job.description, "NumberOfProcessors": job.processors}, pilot.config.wall_factor, pilot.seconds_left())
     limits = replace(limits, disk_bytes=pilot.config.disk_limit_mb << 20, processes=pilot.config.process_limit)
     try:
         payload = Payload(command, workdir.parent, environment, outputs, line, limits, pilot.isolation)
