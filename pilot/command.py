@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, ClassVar
 
 from pilot.config import Config
 from pilot.heart import Heart
 from pilot.isolation import Isolation
 from pilot.orders import Disobeyed, Orders
 from pilot.remaining import Remaining
+from pilot.slots import Share
 from pilot.wire.envelope import now
 from pilot.wire.lines import Stream
 from pilot.wire.link import Link
@@ -35,7 +37,9 @@ class Stop(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """One attempt of one job, as the matcher handed it over."""
+    """One attempt of one job, as the matcher handed it over, with its share of the pilot once it has one."""
+
+    TOLD: ClassVar = ("job_id", "attempt", "description", "owner", "vo", "input")
 
     job_id: int
     attempt: int
@@ -43,6 +47,12 @@ class Job:
     owner: str = ""
     vo: str = ""
     input: dict[str, Any] | None = None
+    share: Share | None = None
+
+    @property
+    def processors(self) -> int:
+        """How many it may use."""
+        return len(self.share.processors) if self.share else max(1, int(self.description.get("NumberOfProcessors") or 1))
 
     @property
     def label(self) -> dict[str, Any]:
@@ -66,7 +76,10 @@ class Pilot:
         self.tags: set[str] = set()
         self.remaining = Remaining()
         self.isolation = Isolation()
+        self.lock = threading.Lock()
+        self.running: dict[tuple[int, int], Job] = {}  # what runs now, by job and attempt; under the lock
         self.began = time.monotonic()
+        self._telling = threading.Lock()
         self._number = 0
         self._left = False
 
@@ -81,20 +94,16 @@ class Pilot:
 
     def phase(self, phase: str, *, job: Job | None = None, seconds: float | None = None, **details: Any) -> None:
         """One step of this pilot's life is said, numbered 1, 2, 3…, so that a missing one is seen."""
-        self._number += 1
-        data: dict[str, Any] = {
-            "pilot_id": self.pilot_id,
-            "site": self.config.site,
-            "phase": phase,
-            "number": self._number,
-        }
+        data: dict[str, Any] = {"pilot_id": self.pilot_id, "site": self.config.site, "phase": phase}
         if details:
             data["details"] = details
         if job is not None:
             data.update(job.label)
         if seconds is not None:
             data["seconds"] = round(max(0.0, seconds), 3)
-        self.say("pilot.reported.v1", data)
+        with self._telling:  # several jobs may say something at once, and what is said is numbered in its order
+            self._number += 1
+            self.say("pilot.reported.v1", {**data, "number": self._number})
         self._print(" ".join([phase, *(f"{name}={_shown(value)}" for name, value in details.items())]))
 
     def leave(self, reason: str, **details: Any) -> None:

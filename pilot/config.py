@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -13,14 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pilot import VERSION, batch
+from pilot import batch
+from pilot.flags import ISOLATION, parser
 from pilot.layers import BY, Told, merged, told
 from pilot.wire.login import Login, each, login
 from schemas.rules.identity import pilot_of
-from schemas.rules.isolation import LEVELS
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-ISOLATION = ("auto", *reversed(LEVELS))
 _SITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -56,6 +54,7 @@ class Config:
     sandbox_limit_mb: int = 10
     unpacked_limit_mb: int = 512
     keep_token: bool = False
+    pool: bool = False
     isolation: str = "auto"
     config_file: str = ""
     container_image: str = ""
@@ -116,60 +115,11 @@ _KINDS: dict[str, Any] = {
     **dict.fromkeys(("processors", "cpu_time", "max_ram", "idle_limit", "max_jobs"), int),
     **dict.fromkeys(("tag", "required_tag"), list),
     "url": (str, list),
-    "keep_token": bool,
+    **dict.fromkeys(("keep_token", "pool"), bool),
     **_FILE_ONLY,
 }
 # what an operator may settle for a site or a community: how its pilots work, never whom they trust
 _TOLD = {key: _KINDS[key] for key in ("plan", "plans", "least", "cvmfs", "idle_limit", "max_jobs", "benchmark_s", "wall_factor")}
-
-
-def parser() -> argparse.ArgumentParser:
-    """The flags of the pilot."""
-    flags = argparse.ArgumentParser(
-        prog="pilot",
-        allow_abbrev=False,
-        description="Look at this node, ask for jobs and run them, one after another.",
-        epilog="The enrolment secret comes from PILOTBUS_PILOT_SECRET, --secret-file or the file; never from a flag.",
-    )
-    flags.add_argument("--version", action="version", version=f"pilotbus pilot {VERSION}")
-    flags.add_argument("--config", metavar="FILE.json", help="read these settings from a file; flags win")
-    flags.add_argument(
-        "--url",
-        action="append",
-        metavar="amqps://HOST:PORT/VHOST",
-        help="a broker's address, amqps:// or stomps://; may be repeated, the first that works is used (PILOTBUS_PILOT_AMQP_URL)",
-    )
-    flags.add_argument(
-        "--proxy", metavar="http://HOST:PORT", help="reach all through this HTTP proxy; none: through none (https_proxy)"
-    )
-    flags.add_argument("--door", metavar="https://HOST:PORT", help="where the secret is exchanged (PILOTBUS_DOOR_URL)")
-    flags.add_argument("--secret-file", metavar="FILE", help="a file with the enrolment secret; it is removed once read")
-    flags.add_argument("--ca", metavar="FILE", help="trust this authority only (PILOTBUS_CA_FILE)")
-    flags.add_argument("--site", help="the site's name, e.g. LCG.CERN.ch")
-    flags.add_argument("--ce", help="the computing element's name")
-    flags.add_argument("--ce-type", help="the kind of computing element (default: the batch system that this is a job of)")
-    flags.add_argument("--list-commands", action="store_true", default=None, help="say which commands and plans there are")
-    flags.add_argument("--plan", help="a plan, or commands joined by commas (default: default; check needs no broker)")
-    flags.add_argument("--workdir", metavar="DIR", help="where jobs run (default: the current directory)")
-    flags.add_argument("--tag", action="append", help="offer this tag; may be repeated")
-    flags.add_argument("--required-tag", action="append", help="take only jobs with this tag; may be repeated")
-    flags.add_argument("--processors", type=int, metavar="N", help="offer so many (default: those this process may use)")
-    flags.add_argument("--cpu-time", type=int, metavar="SECONDS", help="what is left of the slot (default: no end)")
-    flags.add_argument("--max-ram", type=int, metavar="MB", help="offer so much memory (default: what the node has)")
-    flags.add_argument("--vo", help="serve this community only")
-    flags.add_argument("--idle-limit", type=int, metavar="SECONDS", help="leave after so long without a job (default: 600)")
-    flags.add_argument("--max-jobs", type=int, metavar="N", help="leave after so many jobs (default: no limit)")
-    flags.add_argument("--isolation", metavar="|".join(ISOLATION), help="how a payload is kept apart (default: auto)")
-    flags.add_argument("--container-image", metavar="DIR|FILE.sif", help="what payloads see as the node under apptainer")
-    flags.add_argument(
-        "--keep-token",
-        action="store_true",
-        default=None,
-        help="keep the token beside the spool, so that the next pilot here can say this one's last words; "
-        "only where no payload can read it",
-    )
-    flags.add_argument("--name", help="the pilot's id (default: a new one)")
-    return flags
 
 
 def configure(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
@@ -321,6 +271,7 @@ def _config(said: Mapping[str, Any]) -> Config:
         container_binds=tuple(map(str, said.get("container_binds", ("/cvmfs",)))),
         line_spool_mb=int(said.get("line_spool_mb", 256)),
         keep_token=bool(said.get("keep_token", False)),
+        pool=bool(said.get("pool", False)),
         least=dict(said.get("least", {})),
         ce_type=str(said.get("ce_type", "")),
         list_commands=bool(said.get("list_commands", False)),

@@ -138,7 +138,7 @@ def environment_of(pilot: Pilot, job: Job, workdir: Path) -> dict[str, str]:
     """A payload's whole environment: small, and without anything that lets it speak as the pilot."""
     temporary = workdir.parent / "tmp"
     temporary.mkdir(mode=0o700, exist_ok=True)
-    processors = str(job.description.get("NumberOfProcessors", 1))
+    processors = str(job.processors)
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     passed["PATH"] = pilot.isolation.reachable(passed.get("PATH", "")) or _PATH
     own = [str(pair).partition("=") for pair in job.description.get("ExecutionEnvironment") or ()]
@@ -157,7 +157,17 @@ def environment_of(pilot: Pilot, job: Job, workdir: Path) -> dict[str, str]:
         "PILOTBUS_ATTEMPT": str(job.attempt),
         "PILOTBUS_PILOT_ID": pilot.pilot_id,
         "PILOTBUS_SITE": pilot.config.site,
+        **_gpus(pilot, job),
     }
+
+
+def _gpus(pilot: Pilot, job: Job) -> dict[str, str]:
+    """Which GPUs the job may use, where the pilot has several jobs and any GPU."""
+    if job.share is None or not pilot.config.pool or not pilot.resource.get("NumberOfGPUs"):
+        return {}
+    own = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    named = [own[number] if number < len(own) else str(number) for number in job.share.gpus]
+    return {"CUDA_VISIBLE_DEVICES": ",".join(named)}
 
 
 def _at_start(text: Any, description: dict[str, Any], job_id: int) -> str:
@@ -214,7 +224,8 @@ def _run_payload(pilot: Pilot, job: Job, lease: Lease, workdir: Path, more: dict
     command = command_of(job.description, job.job_id, workdir, environment["PATH"], on_node=pilot.isolation.shows_node)
     _stop_if_unwanted(pilot, job)
     try:
-        limits = limits_of(job.description, pilot.config, pilot.seconds_left())
+        given = {**job.description, "NumberOfProcessors": job.processors}
+        limits = limits_of(given, pilot.config, pilot.seconds_left())
     except ValueError as problem:
         raise Over("Failed", "Job Initialization", str(problem)) from problem
     try:

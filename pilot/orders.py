@@ -42,19 +42,26 @@ class Orders:
         self._killed: set[tuple[int, int]] = set()
         self._highest = 0
         self._signalled_at = 0.0
-        # a SimpleQueue and no lock: a signal handler may interrupt the very thread that waits here
-        self._changes: queue.SimpleQueue[None] = queue.SimpleQueue()
+        # queues and no lock: a signal handler may interrupt the very thread that waits here
+        self._changes: dict[int, queue.SimpleQueue[None]] = {threading.get_ident(): queue.SimpleQueue()}
 
     def wait(self, seconds: float) -> None:
-        """Return after a change, or when the time is up."""
+        """Return after a change since this thread last waited, or when the time is up; a thread's first wait may be short."""
+        changes = self._changes.get(threading.get_ident())
+        if changes is None:
+            # what changed before was kept for others only: this thread looks again before it waits
+            self._changes[threading.get_ident()] = queue.SimpleQueue()
+            return
         try:
-            self._changes.get(timeout=max(0.0, seconds))
+            changes.get(timeout=max(0.0, seconds))
         except queue.Empty:
             return
 
     def changed(self, *_: object) -> None:
-        """Whoever waits looks again."""
-        self._changes.put(None)
+        """Every thread that waits looks again."""
+        for changes in list(self._changes.values()):
+            if changes.empty():  # one is enough, and a thread that has ended takes none
+                changes.put(None)
 
     def killed(self, job_id: int, attempt: int) -> bool:
         """Whether this attempt is to be killed; the order may have come before the job did."""

@@ -431,6 +431,19 @@ class MatchRequestV1Reply(TypedDict):
     job: MatchRequestV1ReplyJob | None
 
 
+class MatchWithdrawV1(TypedDict):
+    """Take back a request for a job"""
+
+    pilot_id: str
+    request_id: str
+
+
+class MatchWithdrawV1Reply(TypedDict):
+    """The request is taken back, or was faster"""
+
+    withdrawn: bool
+
+
 class ParkingDropV1(TypedDict):
     """Settle a message for good"""
 

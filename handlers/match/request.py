@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bus import Db, Event
-from schemas.rules.matching import fits
+from schemas.rules.matching import MOST_PROCESSORS, WHOLE_NODE, fits
 
 CONSUMES = ("match.request.v1",)
 WAKES = ("job.waiting.v1",)
@@ -18,9 +18,14 @@ OTHERS_WORD = ("Owner", "OwnerGroup")  # whose jobs a pilot takes is not the pil
 
 
 def decide(resource: Mapping[str, Any], queues: Sequence[Mapping[str, Any]]) -> list[int]:
-    """The task queues whose jobs fit the resource: highest priority first, then the longest waiting."""
+    """The task queues whose jobs fit the resource: highest priority first, then the largest, then the longest waiting."""
     eligible = [queue for queue in queues if fits(dict(resource), queue["requirements"])]
-    return [queue["queue_id"] for queue in sorted(eligible, key=lambda q: (-q["priority"], q["job_id"]))]
+    ranked = sorted(eligible, key=lambda q: (-q["priority"], -_size(q["requirements"]), q["job_id"]))
+    return [queue["queue_id"] for queue in ranked]
+
+
+def _size(needs: Mapping[str, Any]) -> int:
+    return MOST_PROCESSORS + 1 if needs["WholeNode"] else int(needs["MinNumberOfProcessors"])
 
 
 def offered(resource: Mapping[str, Any], pilot: Mapping[str, Any], vos: Sequence[str]) -> dict[str, Any]:
@@ -28,8 +33,11 @@ def offered(resource: Mapping[str, Any], pilot: Mapping[str, Any], vos: Sequence
     placed = {"Site": pilot["site"], "VirtualOrganization": [pilot["vo"]] if pilot["vo"] else list(vos)}
     if pilot["ce"]:
         placed["GridCE"] = pilot["ce"]
-    if pilot["tags"]:
-        placed["Tag"] = [*_several(resource.get("Tag")), *pilot["tags"]]
+    tags = [*_several(resource.get("Tag")), *(pilot["tags"] or ())]
+    # a pilot that runs something says that its node is not whole just now, whatever it was enrolled with
+    not_now = {WHOLE_NODE} if resource.get(WHOLE_NODE) is False else set()
+    if pilot["tags"] or not_now:
+        placed["Tag"] = [tag for tag in tags if tag not in not_now]
     return {name: value for name, value in resource.items() if name not in OTHERS_WORD} | placed
 
 
@@ -46,6 +54,9 @@ def answer(requests: Sequence[Event], wakes: Sequence[Event], db: Db) -> Iterabl
         claim = None if wakes else db.one("claimed", **_who(request))
         if claim is None and queues:
             claim = _claim(request, offered(request.data["resource"], pilot, vos), queues, db)
+            if claim is not None and claim["job_id"] is None:
+                yield request.reply(EMPTY)
+                continue
             if claim is not None:
                 told = {"pilot_id": request.data["pilot_id"], "site": pilot["site"]}
                 matched = request.answer("job.matched.v1", claim["job_id"], told | _about(claim))
@@ -56,6 +67,7 @@ def answer(requests: Sequence[Event], wakes: Sequence[Event], db: Db) -> Iterabl
 
 
 def _claim(request: Event, resource: dict[str, Any], queues: list[dict[str, Any]], db: Db) -> dict[str, Any] | None:
+    """The job that is this request's from now on, without a job_id when the request was withdrawn; None when there is none."""
     for queue_id in decide(resource, queues):
         values = {"event_id": request.id, "site": resource["Site"], "within_s": START_WITHIN_S}
         if claim := db.one("claim", queue_id=queue_id, **_who(request), **values):

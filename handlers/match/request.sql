@@ -22,4 +22,7 @@ FROM match.claims c JOIN job.jobs j ON j.job_id = c.job_id AND j.attempt = c.att
 WHERE c.pilot_id = %(pilot_id)s AND c.request_id = %(request_id)s;
 
 -- name: claim
-SELECT * FROM match.claim(%(queue_id)s, %(pilot_id)s, %(request_id)s, %(site)s, %(event_id)s, %(within_s)s);
+-- A row without a job when the request was withdrawn.
+SELECT * FROM match.claim_unless_withdrawn(
+    %(queue_id)s, %(pilot_id)s, %(request_id)s, %(site)s, %(event_id)s, %(within_s)s
+);

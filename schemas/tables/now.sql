@@ -123,6 +123,37 @@ BEGIN
     RETURN QUERY SELECT chosen.job_id, chosen.attempt, chosen.owner, chosen.vo, chosen.description;
 END $$;
 
+CREATE FUNCTION match.claim_unless_withdrawn(the_queue bigint, the_pilot text, the_request uuid, the_site text, cause uuid, start_within_s integer) RETURNS TABLE(job_id bigint, attempt integer, owner text, vo text, description json)
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM match.lock_request(the_pilot, the_request);
+    IF EXISTS (SELECT FROM match.withdrawals w WHERE w.pilot_id = the_pilot AND w.request_id = the_request) THEN
+        RETURN QUERY SELECT NULL::bigint, NULL::integer, NULL::text, NULL::text, NULL::json;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT * FROM match.claim(the_queue, the_pilot, the_request, the_site, cause, start_within_s);
+END $$;
+
+CREATE FUNCTION match.lock_request(the_pilot text, the_request uuid) RETURNS void
+    LANGUAGE sql
+    AS $$
+    SELECT pg_advisory_xact_lock(hashtextextended('match.request/' || the_pilot || '/' || the_request, 0))
+$$;
+
+CREATE FUNCTION match.withdraw(the_pilot text, the_request uuid) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM match.lock_request(the_pilot, the_request);
+    DELETE FROM match.withdrawals w WHERE w.pilot_id = the_pilot AND w.withdrawn_at < now() - interval '1 day';
+    INSERT INTO match.withdrawals VALUES (the_pilot, the_request, clock_timestamp()) ON CONFLICT DO NOTHING;
+    RETURN NOT EXISTS (
+        SELECT FROM match.claims c JOIN job.jobs j ON j.job_id = c.job_id AND j.attempt = c.attempt AND j.state = 'Matched'
+        WHERE c.pilot_id = the_pilot AND c.request_id = the_request
+    );
+END $$;
+
 CREATE FUNCTION pilot.beat(the_pilot text, the_site text, measures jsonb, attempts jsonb) RETURNS TABLE(job_id bigint, attempt integer, owner text, vo text, state text, version integer, lease_s integer)
     LANGUAGE plpgsql
     AS $$
@@ -551,6 +582,12 @@ ALTER TABLE match.queues ALTER COLUMN queue_id ADD GENERATED ALWAYS AS IDENTITY 
     CACHE 1
 );
 
+CREATE TABLE match.withdrawals (
+    pilot_id text NOT NULL,
+    request_id uuid NOT NULL,
+    withdrawn_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE pilot.beats (
     pilot_id text NOT NULL,
     at timestamp with time zone NOT NULL,
@@ -777,6 +814,9 @@ ALTER TABLE ONLY match.queues
 
 ALTER TABLE ONLY match.queues
     ADD CONSTRAINT queues_pkey PRIMARY KEY (queue_id);
+
+ALTER TABLE ONLY match.withdrawals
+    ADD CONSTRAINT withdrawals_pkey PRIMARY KEY (pilot_id, request_id);
 
 ALTER TABLE ONLY pilot.beats
     ADD CONSTRAINT beats_pkey PRIMARY KEY (pilot_id);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 
 from pilot.orders import Disobeyed, Orders
@@ -71,3 +72,63 @@ def test_a_change_wakes_who_waits() -> None:
     began = time.monotonic()
     orders.wait(30)
     assert time.monotonic() - began < 5
+
+
+def test_a_change_wakes_every_thread_that_waits_and_many_changes_wake_it_once() -> None:
+    orders, ready, over = Orders(), threading.Barrier(5), threading.Barrier(5)
+
+    def wait() -> None:
+        orders.wait(0)  # the first wait of a thread only makes it known
+        ready.wait(10)
+        while not orders.leaving:
+            orders.wait(60)
+        orders.wait(0)
+        began = time.monotonic()
+        orders.wait(0.2)
+        assert time.monotonic() - began >= 0.2, "what has changed once is told once"
+        over.wait(10)
+
+    threads = [threading.Thread(target=wait, daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    ready.wait(10)
+    for _ in range(100):
+        orders.changed()
+    orders.drain("x")
+    over.wait(10)
+
+
+def test_a_change_before_a_threads_first_wait_is_not_slept_through() -> None:
+    orders, met = Orders(), threading.Event()
+
+    def look() -> None:
+        assert not orders.leaving
+        orders.drain("x")  # as if another did it between the look and the wait
+        orders.wait(60)
+        met.set()
+
+    threading.Thread(target=look, daemon=True).start()
+    assert met.wait(10)
+
+
+def test_a_signal_wakes_the_main_thread_while_others_wait_too() -> None:
+    orders, waiting = Orders(), threading.Event()
+    undo = orders.obey_signals()
+
+    def wait() -> None:
+        orders.wait(0)
+        waiting.set()
+        while not orders.leaving:
+            orders.wait(60)
+
+    try:
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        assert waiting.wait(10)
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        while not orders.leaving:
+            orders.wait(60)
+        thread.join(10)
+        assert not thread.is_alive()
+    finally:
+        undo()

@@ -1,0 +1,2 @@
+-- name: withdraw
+SELECT match.withdraw(%(pilot_id)s, %(request_id)s) AS withdrawn;
