@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from bus import Db, Event
@@ -15,5 +16,5 @@ OPTIONAL = {"description": "", "max_processors": None, "max_ram_mb": None, "max_
 def handle(event: Event, db: Db) -> Iterable[Event]:
     site = OPTIONAL | {"tags": []} | event.data
     named = {name: site[name] for name in ("site", "status", "tags", *OPTIONAL)}
-    db.run("keep", at=event.time, **named)
+    db.run("keep", at=event.time, pilot=json.dumps(site.get("pilot", {})), **named)
     return []

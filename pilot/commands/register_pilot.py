@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import socket
+import time
 from typing import Any
 
 from pilot import VERSION
@@ -18,4 +19,4 @@ def measure() -> dict[str, Any]:
 
 
 def run(pilot: Pilot) -> None:
-    pilot.phase("booted", plan=pilot.config.plan, **measure())
+    pilot.phase("booted", seconds=time.monotonic() - pilot.began, plan=pilot.config.plan, **measure())

@@ -490,7 +490,8 @@ CREATE TABLE registry.users (
 CREATE TABLE registry.vos (
     vo text NOT NULL,
     description text DEFAULT ''::text NOT NULL,
-    described_at timestamp with time zone NOT NULL
+    described_at timestamp with time zone NOT NULL,
+    pilot jsonb DEFAULT '{}'::jsonb NOT NULL
 );
 
 CREATE TABLE site.sites (
@@ -502,6 +503,7 @@ CREATE TABLE site.sites (
     max_cpu_time_s integer,
     tags text[] DEFAULT '{}'::text[] NOT NULL,
     described_at timestamp with time zone NOT NULL,
+    pilot jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT sites_status_check CHECK ((status = ANY (ARRAY['active'::text, 'banned'::text])))
 );
 
