@@ -8,7 +8,7 @@ ROOMS := bus deploy handlers pilot schemas tests
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*##/\t/' | expand -t 10
 
-setup: ## RabbitMQ and PostgreSQL of Debian, and .venv with the locked packages
+setup: ## RabbitMQ and PostgreSQL of Debian, Pythons for the pilot, and .venv with the locked packages
 	@sh deploy/setup.sh
 
 check: setup ## style, types, who imports whom, known holes in libraries, secrets in files

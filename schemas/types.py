@@ -616,6 +616,37 @@ class PilotEnrolV1(TypedDict):
     version: NotRequired[str]
 
 
+class PilotEnrolV1ReplyConfigurationPlansAdd(TypedDict):
+    """A command and its place."""
+
+    command: str
+    before: NotRequired[str]
+    after: NotRequired[str]
+
+
+class PilotEnrolV1ReplyConfigurationPlans(TypedDict):
+    """A plan that is made anew, or changed."""
+
+    plan: str
+    of: NotRequired[str]
+    commands: NotRequired[list[str]]
+    without: NotRequired[list[str]]
+    add: NotRequired[list[PilotEnrolV1ReplyConfigurationPlansAdd]]
+
+
+class PilotEnrolV1ReplyConfiguration(TypedDict):
+    """How it is to work at its site and for its community; the changes of plans are those of both."""
+
+    plan: NotRequired[str]
+    plans: NotRequired[list[PilotEnrolV1ReplyConfigurationPlans]]
+    cvmfs: NotRequired[list[str]]
+    least: NotRequired[dict[str, int]]
+    idle_limit: NotRequired[int]
+    max_jobs: NotRequired[int]
+    wall_factor: NotRequired[float]
+    benchmark_s: NotRequired[float]
+
+
 class PilotEnrolV1Reply(TypedDict):
     """A pilot's token"""
 
@@ -627,6 +658,7 @@ class PilotEnrolV1Reply(TypedDict):
     vo: str
     tags: list[str]
     least_version: str
+    configuration: NotRequired[PilotEnrolV1ReplyConfiguration]
 
 
 class PilotEnrolledV1(TypedDict):
@@ -1267,6 +1299,37 @@ class SecurityWhoRanV1Reply(TypedDict):
     more: NotRequired[bool]
 
 
+class SiteDescribedV1PilotPlansAdd(TypedDict):
+    """A command and its place."""
+
+    command: str
+    before: NotRequired[str]
+    after: NotRequired[str]
+
+
+class SiteDescribedV1PilotPlans(TypedDict):
+    """A plan that is made anew, or changed."""
+
+    plan: str
+    of: NotRequired[str]
+    commands: NotRequired[list[str]]
+    without: NotRequired[list[str]]
+    add: NotRequired[list[SiteDescribedV1PilotPlansAdd]]
+
+
+class SiteDescribedV1Pilot(TypedDict):
+    """How the pilots of this site work; over what their community says."""
+
+    plan: NotRequired[str]
+    plans: NotRequired[list[SiteDescribedV1PilotPlans]]
+    cvmfs: NotRequired[list[str]]
+    least: NotRequired[dict[str, int]]
+    idle_limit: NotRequired[int]
+    max_jobs: NotRequired[int]
+    wall_factor: NotRequired[float]
+    benchmark_s: NotRequired[float]
+
+
 class SiteDescribedV1(TypedDict):
     """An operator describes a site"""
 
@@ -1276,6 +1339,7 @@ class SiteDescribedV1(TypedDict):
     max_ram_mb: NotRequired[int]
     max_cpu_time_s: NotRequired[int]
     tags: NotRequired[list[str]]
+    pilot: NotRequired[SiteDescribedV1Pilot]
     status: Literal["active", "banned"]
     beat_s: NotRequired[int]
     lease_s: NotRequired[int]
@@ -1344,8 +1408,40 @@ class UserRefusedV1(TypedDict):
     reason: str
 
 
+class VoDescribedV1PilotPlansAdd(TypedDict):
+    """A command and its place."""
+
+    command: str
+    before: NotRequired[str]
+    after: NotRequired[str]
+
+
+class VoDescribedV1PilotPlans(TypedDict):
+    """A plan that is made anew, or changed."""
+
+    plan: str
+    of: NotRequired[str]
+    commands: NotRequired[list[str]]
+    without: NotRequired[list[str]]
+    add: NotRequired[list[VoDescribedV1PilotPlansAdd]]
+
+
+class VoDescribedV1Pilot(TypedDict):
+    """How the pilots that serve this community alone work; what their site says wins."""
+
+    plan: NotRequired[str]
+    plans: NotRequired[list[VoDescribedV1PilotPlans]]
+    cvmfs: NotRequired[list[str]]
+    least: NotRequired[dict[str, int]]
+    idle_limit: NotRequired[int]
+    max_jobs: NotRequired[int]
+    wall_factor: NotRequired[float]
+    benchmark_s: NotRequired[float]
+
+
 class VoDescribedV1(TypedDict):
     """An operator describes a community"""
 
     vo: str
     description: NotRequired[str]
+    pilot: NotRequired[VoDescribedV1Pilot]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from bus import Db, Event
@@ -42,6 +42,7 @@ def handle(event: Event, db: Db, hands: Hands) -> Iterable[Event]:
     standing = db.one("standing", account=pilot_account(pilot_id)) or {}
     if reason := decide(found["outcome"], standing["banned"]):
         return [*alarms(event, found, reason), event.refuse("denied", reason)]
+    settled = configuration([row["pilot"] for row in db.all("configurations", pilot_id=pilot_id)])
     facts = []
     if found["outcome"] == "enrolled":
         about = {"pilot_id": pilot_id, "site": found["site"], "peer": peer, "version": asked.get("version", "")}
@@ -49,7 +50,18 @@ def handle(event: Event, db: Db, hands: Hands) -> Iterable[Event]:
     token = hands.pilot(pilot_id)
     placed = {name: found[name] for name in ("site", "ce", "vo", "tags")}
     told = {"pilot_id": pilot_id, "token": token.text, "expires_at": token.expires_at, "least_version": LEAST_VERSION}
-    return [*facts, event.reply(told | placed)]
+    return [*facts, event.reply(told | placed | ({"configuration": settled} if settled else {}))]
+
+
+def configuration(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One set of settings: of two the later counts, and the changes of plans come one after the other."""
+    found: dict[str, Any] = {}
+    for layer in layers:
+        plans = [*found.get("plans", ()), *layer.get("plans", ())]
+        found |= layer
+        if plans:
+            found["plans"] = plans
+    return found
 
 
 def alarms(event: Event, found: dict[str, Any], reason: str) -> list[Event]:

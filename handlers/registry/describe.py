@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -41,7 +42,8 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
 
 def _vo(event: Event, db: Db, edition: int) -> list[Event]:
     told = event.data
-    db.run("keep_vo", edition=edition, vo=told["vo"], description=told.get("description", ""), at=event.time)
+    pilot = json.dumps(told.get("pilot", {}))
+    db.run("keep_vo", edition=edition, vo=told["vo"], description=told.get("description", ""), pilot=pilot, at=event.time)
     return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from bus import Db, Event
@@ -16,5 +17,5 @@ LOST = {"beat_s": None, "lease_s": None, "when_lost": None}
 def handle(event: Event, db: Db) -> Iterable[Event]:
     site = OPTIONAL | LOST | {"tags": []} | event.data
     named = {name: site[name] for name in ("site", "status", "tags", *OPTIONAL, *LOST)}
-    db.run("keep", at=event.time, **named)
+    db.run("keep", at=event.time, pilot=json.dumps(site.get("pilot", {})), **named)
     return []

@@ -1,11 +1,11 @@
 -- name: keep
 INSERT INTO site.sites AS known (site, description, status, max_processors, max_ram_mb, max_cpu_time_s, tags, beat_s, lease_s, when_lost,
-                               described_at)
+                               pilot, described_at)
 VALUES (%(site)s, %(description)s, %(status)s, %(max_processors)s, %(max_ram_mb)s, %(max_cpu_time_s)s, %(tags)s, %(beat_s)s,
-        %(lease_s)s, %(when_lost)s, %(at)s)
+        %(lease_s)s, %(when_lost)s, %(pilot)s, %(at)s)
 ON CONFLICT (site) DO UPDATE
 SET description = excluded.description, status = excluded.status, max_processors = excluded.max_processors,
     max_ram_mb = excluded.max_ram_mb, max_cpu_time_s = excluded.max_cpu_time_s, tags = excluded.tags,
-    beat_s = excluded.beat_s, lease_s = excluded.lease_s, when_lost = excluded.when_lost,
+    beat_s = excluded.beat_s, lease_s = excluded.lease_s, when_lost = excluded.when_lost, pilot = excluded.pilot,
     described_at = excluded.described_at
 WHERE known.described_at <= excluded.described_at;

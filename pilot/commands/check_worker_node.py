@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,10 @@ def judge(node: Mapping[str, Any], least: Mapping[str, int]) -> list[str]:
 
 
 def run(pilot: Pilot) -> None:
+    began = time.monotonic()
     node = measure(pilot.config.workdir)
     complaints = judge(node, {**LEAST, **pilot.config.least})
-    pilot.phase("checked", complaints=complaints, **node)
+    pilot.phase("checked", seconds=time.monotonic() - began, complaints=complaints, **node)
     if complaints:
         raise Stop("; ".join(complaints))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import socket
+import time
 from typing import Any
 
 from pilot import VERSION
@@ -21,4 +22,4 @@ def run(pilot: Pilot) -> None:
     details = {"plan": pilot.config.plan, **measure()}
     if pilot.link is not None:
         details["broker"] = str(pilot.link.broker)
-    pilot.phase("booted", **details)
+    pilot.phase("booted", seconds=time.monotonic() - pilot.began, **details)

@@ -86,3 +86,23 @@ def test_a_pilot_of_a_banned_site_is_not_let_in(invited: Story, hands: dict[str,
     invited.sql("INSERT INTO trust.bans VALUES ('site', 'GRID.JINR.ru', 'broken in', 'root', now())")
     invited.when(use(), hands=hands["pilot.enrol"], once=False)
     assert invited.answers[-1].data["reason"] == "site GRID.JINR.ru is banned: broken in"
+
+
+def test_a_pilot_is_told_how_its_community_and_its_site_want_it_to_work(invited: Story, hands: dict[str, Any]) -> None:
+    community = {"vo": "bes", "pilot": {"idle_limit": 1, "plan": "bes", "plans": [{"plan": "bes", "of": "default"}]}}
+    site = {"site": "GRID.JINR.ru", "status": "active", "pilot": {"idle_limit": 2, "plans": [{"plan": "bes", "without": ["a"]}]}}
+    invited.given("registry.describe", event("vo.described.v1", "bes", community, authid="root"))
+    invited.given("site.describe", event("site.described.v1", "GRID_JINR_ru", site, authid="root"))
+    invited.sql("UPDATE trust.enrolments SET vo = 'bes' WHERE pilot_id = 'new'")
+    invited.when(use(), hands=hands["pilot.enrol"], once=False)
+    assert invited.answers[-1].data["configuration"] == {
+        "idle_limit": 2,
+        "plan": "bes",
+        "plans": [{"plan": "bes", "of": "default"}, {"plan": "bes", "without": ["a"]}],
+    }
+
+
+def test_where_nobody_says_how_nothing_is_told(invited: Story, hands: dict[str, Any]) -> None:
+    invited.given("site.describe", event("site.described.v1", "GRID_JINR_ru", {"site": "GRID.JINR.ru", "status": "active"}))
+    invited.when(use(), hands=hands["pilot.enrol"], once=False)
+    assert "configuration" not in invited.answers[-1].data
