@@ -39,6 +39,7 @@ class Job:
     owner: str = ""
     vo: str = ""
     input: dict[str, Any] | None = None
+    least_isolation: str = "none"
 
     @property
     def label(self) -> dict[str, Any]:

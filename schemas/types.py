@@ -171,6 +171,7 @@ class JobQueryV1ReplyJobs(TypedDict):
     submitted_at: str
     changed_at: str
     exit_code: NotRequired[int]
+    isolation: NotRequired[Literal["none", "userns", "bubblewrap", "apptainer"]]
     output: NotRequired[JobQueryV1ReplyJobsOutput]
     history: NotRequired[list[JobQueryV1ReplyJobsHistory]]
 
@@ -210,6 +211,7 @@ class JobReportedV1(TypedDict):
     application_status: NotRequired[str]
     exit_code: NotRequired[int]
     signal: NotRequired[int]
+    isolation: NotRequired[Literal["none", "userns", "bubblewrap", "apptainer"]]
     output: NotRequired[JobReportedV1Output]
 
 
@@ -231,6 +233,7 @@ class JobRunningV1(TypedDict):
     minor_status: str
     application_status: NotRequired[str]
     exit_code: NotRequired[int]
+    isolation: NotRequired[Literal["none", "userns", "bubblewrap", "apptainer"]]
 
 
 class JobSubmitV1(TypedDict):
@@ -354,6 +357,7 @@ class MatchRequestV1ReplyJob(TypedDict):
     vo: str
     description: dict[str, Any]
     input: NotRequired[MatchRequestV1ReplyJobInput]
+    least_isolation: NotRequired[Literal["none", "userns", "bubblewrap", "apptainer"]]
 
 
 class MatchRequestV1Reply(TypedDict):
@@ -954,6 +958,7 @@ class SecurityWhoRanV1ReplyJobs(TypedDict):
     began: str
     ended: NotRequired[str]
     state: NotRequired[str]
+    isolation: NotRequired[Literal["none", "userns", "bubblewrap", "apptainer"]]
 
 
 class SecurityWhoRanV1Reply(TypedDict):
@@ -1042,3 +1047,4 @@ class VoDescribedV1(TypedDict):
 
     vo: str
     description: NotRequired[str]
+    least_isolation: NotRequired[Literal["none", "userns", "bubblewrap", "apptainer"]]

@@ -41,7 +41,8 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
 
 def _vo(event: Event, db: Db, edition: int) -> list[Event]:
     told = event.data
-    db.run("keep_vo", edition=edition, vo=told["vo"], description=told.get("description", ""), at=event.time)
+    policy = {"description": told.get("description", ""), "least_isolation": told.get("least_isolation", "none")}
+    db.run("keep_vo", edition=edition, vo=told["vo"], at=event.time, **policy)
     return []
 
 

@@ -23,8 +23,10 @@ SELECT registry.still(%(edition)s);
 
 -- name: keep_vo
 WITH turned AS MATERIALIZED (SELECT registry.turn(%(edition)s))
-INSERT INTO registry.vos (vo, description, described_at) SELECT %(vo)s, %(description)s, %(at)s::timestamptz FROM turned
-ON CONFLICT (vo) DO UPDATE SET description = excluded.description, described_at = excluded.described_at;
+INSERT INTO registry.vos (vo, description, least_isolation, described_at)
+SELECT %(vo)s, %(description)s, %(least_isolation)s, %(at)s::timestamptz FROM turned
+ON CONFLICT (vo) DO UPDATE SET description = excluded.description, least_isolation = excluded.least_isolation,
+    described_at = excluded.described_at;
 
 -- name: keep_group
 WITH turned AS MATERIALIZED (SELECT registry.turn(%(edition)s))

@@ -40,6 +40,7 @@ def judge(node: dict[str, Any], config: Config) -> dict[str, Any]:
         "NumberOfProcessors": config.processors or node["processors"],
         "MaxRAM": config.max_ram_mb or node["ram_mb"],
         "Tag": sorted({*config.tags, *node.get("tags", ())}),
+        "Isolation": node.get("isolation", "none"),
         "RequiredTag": sorted(set(config.required_tags)),
     }
     if config.ce:
@@ -55,7 +56,7 @@ def run(pilot: Pilot) -> None:
     except NotGiven as problem:
         raise Stop(str(problem)) from problem
     tags = () if pilot.isolation.level == "none" else (f"Isolation_{pilot.isolation.level}",)
-    pilot.resource = judge({**measure(), "tags": tags}, pilot.config)
+    pilot.resource = judge({**measure(), "tags": tags, "isolation": pilot.isolation.level}, pilot.config)
     try:
         schemas.check(words()["match.request.v1"]["properties"]["resource"], pilot.resource, strict=True, at="resource")
     except schemas.Invalid as problem:

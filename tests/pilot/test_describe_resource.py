@@ -62,6 +62,7 @@ def test_what_is_configured_wins_over_what_is_measured() -> None:
         "NumberOfProcessors": 2,
         "MaxRAM": 500,
         "Tag": ["a", "b"],
+        "Isolation": "none",
         "RequiredTag": [],
         "VirtualOrganization": "v",
     }
