@@ -48,6 +48,7 @@ class Job:
     vo: str = ""
     input: dict[str, Any] | None = None
     share: Share | None = None
+    least_isolation: str = "none"
 
     @property
     def processors(self) -> int:

@@ -19,6 +19,7 @@ from pilot.limits import MINOR_STATUS, limits_of, sentence_of
 from pilot.payload import CanNotStart, Outcome, Payload
 from pilot.sandbox import BadSandbox
 from pilot.wire.lines import Stream
+from schemas.rules.isolation import is_enough
 from schemas.rules.secrets import scrub
 
 SAYS = ("job.reported.v1", "pilot.reported.v1", "log.written.v1")
@@ -64,6 +65,7 @@ def _run(pilot: Pilot, job: Job, lease: Lease) -> None:
     workdir = home / "work"
     report(pilot, job, "Running", "Job Initialization")
     try:
+        _refuse_weak(pilot, job)
         shutil.rmtree(home, ignore_errors=True)
         workdir.mkdir(parents=True, mode=0o700)
         _bring_input(pilot, job, home, workdir)
@@ -175,6 +177,14 @@ def _at_start(text: Any, description: dict[str, Any], job_id: int) -> str:
     return str(text or "").replace("%j", str(job_id)) if "ParameterNumber" in description else str(text or "")
 
 
+def _refuse_weak(pilot: Pilot, job: Job) -> None:
+    """The community's demand holds here too, whatever the matcher was told. Raises Over."""
+    level, least = pilot.isolation.level, job.least_isolation
+    if not is_enough(level, least):
+        sentence = f"community {job.vo} demands isolation {least}, this pilot gives {level}"
+        raise Over("Failed", "Job Initialization", sentence)
+
+
 def _bring_input(pilot: Pilot, job: Job, home: Path, workdir: Path) -> None:
     _stop_if_unwanted(pilot, job)
     if not job.input:
@@ -231,7 +241,7 @@ def _run_payload(pilot: Pilot, job: Job, lease: Lease, workdir: Path, more: dict
     try:
         payload = Payload(command, workdir.parent, environment, outputs, lines, limits, pilot.isolation)
         lease.measure = lambda: {**payload.usage(), "last_lines": link.outbox.lines.tail(job.job_id, job.attempt) if link else []}
-        report(pilot, job, "Running", "Application")
+        report(pilot, job, "Running", "Application", isolation=pilot.isolation.level)
         pilot.phase("payload_started", job=job, **pilot.isolation.details)
         outcome = payload.wait(pilot.orders.wait, pilot.orders.changed, lambda: pilot.unwanted(job))
     except CanNotStart as problem:

@@ -198,6 +198,7 @@ class JobQueryV1ReplyJobs(TypedDict):
     submitted_at: str
     changed_at: str
     exit_code: NotRequired[int]
+    isolation: NotRequired[Literal["none", "userns", "bubblewrap", "apptainer"]]
     output: NotRequired[JobQueryV1ReplyJobsOutput]
     history: NotRequired[list[JobQueryV1ReplyJobsHistory]]
 
@@ -237,6 +238,7 @@ class JobReportedV1(TypedDict):
     application_status: NotRequired[str]
     exit_code: NotRequired[int]
     signal: NotRequired[int]
+    isolation: NotRequired[Literal["none", "userns", "bubblewrap", "apptainer"]]
     output: NotRequired[JobReportedV1Output]
 
 
@@ -258,6 +260,7 @@ class JobRunningV1(TypedDict):
     minor_status: str
     application_status: NotRequired[str]
     exit_code: NotRequired[int]
+    isolation: NotRequired[Literal["none", "userns", "bubblewrap", "apptainer"]]
 
 
 class JobStalledV1(TypedDict):
@@ -423,6 +426,7 @@ class MatchRequestV1ReplyJob(TypedDict):
     vo: str
     description: dict[str, Any]
     input: NotRequired[MatchRequestV1ReplyJobInput]
+    least_isolation: NotRequired[Literal["none", "userns", "bubblewrap", "apptainer"]]
 
 
 class MatchRequestV1Reply(TypedDict):
@@ -1290,6 +1294,7 @@ class SecurityWhoRanV1ReplyJobs(TypedDict):
     began: str
     ended: NotRequired[str]
     state: NotRequired[str]
+    isolation: NotRequired[Literal["none", "userns", "bubblewrap", "apptainer"]]
 
 
 class SecurityWhoRanV1Reply(TypedDict):
@@ -1445,3 +1450,4 @@ class VoDescribedV1(TypedDict):
     vo: str
     description: NotRequired[str]
     pilot: NotRequired[VoDescribedV1Pilot]
+    least_isolation: NotRequired[Literal["none", "userns", "bubblewrap", "apptainer"]]

@@ -8,7 +8,7 @@ import typer
 
 from deploy.verbs.common import Json, client, job_ids, jobs_of, print_json, print_table, talk
 
-COLUMNS = ("JobID", "State", "MinorStatus", "ApplicationStatus", "Site", "Attempt", "JobName", "JobGroup")
+COLUMNS = ("JobID", "State", "MinorStatus", "ApplicationStatus", "Site", "Attempt", "JobName", "JobGroup", "Isolation")
 
 
 def run(
@@ -40,7 +40,7 @@ def run(
 
 def row(job: dict[str, Any]) -> tuple[object, ...]:
     """A job as its row."""
-    names = ("job_id", "state", "minor_status", "application_status", "site", "attempt", "job_name", "job_group")
+    names = ("job_id", "state", "minor_status", "application_status", "site", "attempt", "job_name", "job_group", "isolation")
     return tuple(job.get(name, "") for name in names)
 
 

@@ -23,9 +23,9 @@ def run(
     if json:
         print_json(jobs)
     else:
-        names = ("job_id", "attempt", "owner", "vo", "site", "pilot_id", "began", "ended", "state")
+        names = ("job_id", "attempt", "owner", "vo", "site", "pilot_id", "began", "ended", "state", "isolation")
         rows = ([job.get(name, "") for name in names] for job in jobs)
-        print_table(("JobID", "Attempt", "Owner", "VO", "Site", "Pilot", "Began", "Ended", "State"), rows)
+        print_table(("JobID", "Attempt", "Owner", "VO", "Site", "Pilot", "Began", "Ended", "State", "Isolation"), rows)
     if told.get("more"):
         raise Failure(f"these are not all: more than {len(jobs)} jobs ran there", PARTIAL)
     if not jobs:

@@ -16,6 +16,7 @@ EMITS = (
 )  # fmt: skip
 
 OPTIONAL = ("application_status", "exit_code")
+SAID_AT_START = ("isolation",)
 
 
 def decide(job: Mapping[str, Any] | None, report: Mapping[str, Any], pilot_id: str | None) -> str | None:
@@ -43,6 +44,8 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
         db.run("disarm", job_id=report["job_id"])
     elif job["state"] == "Matched":
         db.run("begin", job_id=report["job_id"])
+    if "isolation" in report:
+        db.run("isolation", job_id=report["job_id"], isolation=report["isolation"])
     if "exit_code" in report or "output" in report:
         output = report.get("output") or {}
         result = {"output_digest": output.get("digest"), "output_bytes": output.get("size_bytes")}
@@ -51,6 +54,8 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
     application = report.get("application_status")
     db.run("move", version=job["version"], application=application, at=event.time, event_id=event.id, **named)
     told = {name: report[name] for name in ("job_id", "attempt", "minor_status", *OPTIONAL) if name in report}
+    if report["state"] == "Running":
+        told |= {name: report[name] for name in SAID_AT_START if name in report}
     return [event.answer(f"job.{report['state'].lower()}.v1", event.subject, told).of(job["owner"], job["vo"])]
 
 

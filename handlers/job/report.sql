@@ -13,6 +13,9 @@ SELECT 'lease/' || j.job_id, clock_timestamp() + make_interval(secs => policy.le
 FROM job.jobs j CROSS JOIN LATERAL site.policy(j.site) policy WHERE j.job_id = %(job_id)s
 ON CONFLICT (timer) DO NOTHING;
 
+-- name: isolation
+UPDATE job.jobs SET isolation = %(isolation)s WHERE job_id = %(job_id)s;
+
 -- name: result
 UPDATE job.jobs
 SET exit_code = coalesce(%(exit_code)s, exit_code), output_digest = coalesce(%(output_digest)s, output_digest),

@@ -41,11 +41,18 @@ def offered(resource: Mapping[str, Any], pilot: Mapping[str, Any], vos: Sequence
     return {name: value for name, value in resource.items() if name not in OTHERS_WORD} | placed
 
 
+def demanding(queue: dict[str, Any], least: Mapping[str, str]) -> dict[str, Any]:
+    """The queue with what its jobs' community demands today: a policy is no part of a job."""
+    needs = queue["requirements"]
+    return queue | {"requirements": needs | {"LeastIsolation": least.get(needs["VO"], "none")}}
+
+
 def answer(requests: Sequence[Event], wakes: Sequence[Event], db: Db) -> Iterable[Event]:
     woken = sorted({wake.data["queue_id"] for wake in wakes}) or None
     queues = db.all("queues", queue_ids=woken)
     pilots = {row["account"]: row for row in db.all("pilots", accounts=[request.authid for request in requests])}
-    vos = [row["vo"] for row in db.all("vos")]
+    least = {row["vo"]: row["least_isolation"] for row in db.all("vos")}
+    queues = [demanding(queue, least) for queue in queues]
     for request in requests:
         pilot = pilots[request.authid or ""]
         if pilot["banned"]:
@@ -53,7 +60,7 @@ def answer(requests: Sequence[Event], wakes: Sequence[Event], db: Db) -> Iterabl
             continue
         claim = None if wakes else db.one("claimed", **_who(request))
         if claim is None and queues:
-            claim = _claim(request, offered(request.data["resource"], pilot, vos), queues, db)
+            claim = _claim(request, offered(request.data["resource"], pilot, list(least)), queues, db)
             if claim is not None and claim["job_id"] is None:
                 yield request.reply(EMPTY)
                 continue
@@ -63,6 +70,7 @@ def answer(requests: Sequence[Event], wakes: Sequence[Event], db: Db) -> Iterabl
                 yield matched.of(claim["owner"], claim["vo"])
         if claim is not None:
             named = {name: claim[name] for name in ("owner", "vo", "description")}
+            named["least_isolation"] = least.get(claim["vo"], "none")
             yield request.reply({"job": _about(claim) | named | _input(claim["description"])})
 
 

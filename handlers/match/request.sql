@@ -13,7 +13,7 @@ WHERE %(queue_ids)s::bigint[] IS NULL OR q.queue_id = ANY(%(queue_ids)s::bigint[
 SELECT account, banned, site, ce, vo, tags FROM trust.standing(%(accounts)s::text[]);
 
 -- name: vos
-SELECT vo FROM registry.vos ORDER BY vo;
+SELECT vo, least_isolation FROM registry.vos ORDER BY vo;
 
 -- name: claimed
 -- A lost reply and a retry give the same job, as long as that claim stands.

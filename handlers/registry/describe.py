@@ -42,8 +42,9 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
 
 def _vo(event: Event, db: Db, edition: int) -> list[Event]:
     told = event.data
-    pilot = json.dumps(told.get("pilot", {}))
-    db.run("keep_vo", edition=edition, vo=told["vo"], description=told.get("description", ""), pilot=pilot, at=event.time)
+    policy = {"description": told.get("description", ""), "least_isolation": told.get("least_isolation", "none")}
+    policy["pilot"] = json.dumps(told.get("pilot", {}))
+    db.run("keep_vo", edition=edition, vo=told["vo"], at=event.time, **policy)
     return []
 
 

@@ -23,10 +23,11 @@ SELECT registry.still(%(edition)s);
 
 -- name: keep_vo
 WITH turned AS MATERIALIZED (SELECT registry.turn(%(edition)s))
-INSERT INTO registry.vos (vo, description, pilot, described_at)
-SELECT %(vo)s, %(description)s, %(pilot)s::jsonb, %(at)s::timestamptz FROM turned
+INSERT INTO registry.vos (vo, description, pilot, least_isolation, described_at)
+SELECT %(vo)s, %(description)s, %(pilot)s::jsonb, %(least_isolation)s, %(at)s::timestamptz FROM turned
 ON CONFLICT (vo) DO UPDATE
-SET description = excluded.description, pilot = excluded.pilot, described_at = excluded.described_at;
+SET description = excluded.description, pilot = excluded.pilot, least_isolation = excluded.least_isolation,
+    described_at = excluded.described_at;
 
 -- name: keep_group
 WITH turned AS MATERIALIZED (SELECT registry.turn(%(edition)s))

@@ -17,16 +17,22 @@ WITH pilots AS (
         OFFSET 0
     ) m
 ), lives AS (
-    SELECT m.*, o.recorded_at AS ended, o.state FROM matched m
+    SELECT m.*, o.recorded_at AS ended, o.state, r.isolation FROM matched m
     LEFT JOIN LATERAL (
         SELECT e.recorded_at, initcap(split_part(e.type, '.', 2)) AS state FROM bus.events e
         WHERE e.subject = m.told->>'job_id' AND e.recorded_at >= m.began
           AND e.type IN ('job.done.v1', 'job.failed.v1', 'job.killed.v1', 'job.rescheduled.v1')
         ORDER BY e.recorded_at, e.position LIMIT 1
     ) o ON true
+    LEFT JOIN LATERAL (
+        SELECT e.body->'data'->>'isolation' AS isolation FROM bus.events e
+        WHERE e.subject = m.told->>'job_id' AND e.recorded_at >= m.began AND e.type = 'job.running.v1'
+          AND e.body->'data'->>'attempt' = m.told->>'attempt' AND e.body->'data'->>'isolation' IS NOT NULL
+        ORDER BY e.recorded_at LIMIT 1
+    ) r ON true
 )
 SELECT (told->>'job_id')::bigint AS job_id, (told->>'attempt')::int AS attempt, coalesce(owner, '') AS owner,
        coalesce(vo, '') AS vo, told->>'site' AS site, told->>'pilot_id' AS pilot_id,
        to_char(began AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS began,
-       to_char(ended AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS ended, state
+       to_char(ended AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS ended, state, isolation
 FROM lives WHERE ended IS NULL OR ended >= %(at)s ORDER BY job_id, attempt LIMIT %(limit)s;

@@ -43,6 +43,7 @@ def judge(node: dict[str, Any], config: Config) -> dict[str, Any]:
         "NumberOfProcessors": config.processors or node["processors"],
         "MaxRAM": config.max_ram_mb or node["ram_mb"],
         "Tag": sorted({*config.tags, *node.get("tags", ())}),
+        "Isolation": node.get("isolation", "none"),
         "RequiredTag": sorted(set(config.required_tags)),
     }
     if node.get("gpus"):
@@ -63,7 +64,7 @@ def run(pilot: Pilot) -> None:
         raise Stop(str(problem)) from problem
     if pilot.isolation.level != "none":
         pilot.tags.add(f"Isolation_{pilot.isolation.level}")
-    pilot.resource.update(judge(measure(pilot), pilot.config))
+    pilot.resource.update(judge({**measure(pilot), "isolation": pilot.isolation.level}, pilot.config))
     try:
         schemas.check(words()["match.request.v1"]["properties"]["resource"], pilot.resource, strict=True, at="resource")
     except schemas.Invalid as problem:

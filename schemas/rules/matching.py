@@ -8,6 +8,8 @@ import json
 import string
 from typing import TYPE_CHECKING, Any
 
+from schemas.rules.isolation import is_enough
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -89,6 +91,7 @@ def fits(resource: Mapping[str, Any], needs: Mapping[str, Any]) -> bool:
         _number(resource, "CPUTime") >= needs["CPUTime"]
         and _serves(resource, needs)
         and _is_wanted(resource, needs)
+        and is_enough(str(resource.get("Isolation", "")), needs.get("LeastIsolation", "none"))
         and not (needs["MinRAM"] and not _number(resource, "MaxRAM") >= needs["MinRAM"])
         and not (needs["NumberOfGPUs"] and not _number(resource, "NumberOfGPUs") >= needs["NumberOfGPUs"])
         and not (needs["BannedSites"] and _is_banned(_several(resource, "Site"), needs["BannedSites"]))
@@ -133,6 +136,9 @@ def unmet(resource: Mapping[str, Any], needs: Mapping[str, Any]) -> list[str]:
     offered = _several(resource, "Site")
     if _is_banned(offered, needs["BannedSites"]):
         reasons.append(f"BannedSites: the job must not run at {_names(offered)}")
+    level, least = str(resource.get("Isolation") or "none"), needs.get("LeastIsolation", "none")
+    if not is_enough(level, least):
+        reasons.append(f"Isolation: the resource keeps payloads apart by {level}, the community demands {least}")
     return reasons + _tag_reasons(resource, needs["Tags"]) + _refusals(resource, needs)
 
 

@@ -490,7 +490,8 @@ CREATE TABLE job.jobs (
     output_digest text,
     output_bytes bigint,
     submitted_at timestamp with time zone NOT NULL,
-    changed_at timestamp with time zone NOT NULL
+    changed_at timestamp with time zone NOT NULL,
+    isolation text
 );
 
 CREATE VIEW job.shown AS
@@ -506,6 +507,7 @@ CREATE VIEW job.shown AS
     jobs.vo,
     jobs.site,
     jobs.pilot_id,
+    jobs.isolation,
     jobs.exit_code,
     jobs.output_digest,
     jobs.output_bytes,
@@ -712,7 +714,8 @@ CREATE TABLE registry.users (
 CREATE TABLE registry.vos (
     vo text NOT NULL,
     description text DEFAULT ''::text NOT NULL,
-    described_at timestamp with time zone NOT NULL
+    described_at timestamp with time zone NOT NULL,
+    least_isolation text DEFAULT 'none'::text NOT NULL
 );
 
 CREATE TABLE site.sites (

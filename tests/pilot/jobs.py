@@ -23,7 +23,7 @@ class Jobs:
     def add(self, executable: str, arguments: str = "", **more: Any) -> int:
         """A job waits; its id. A parked request gets it at once."""
         self.last_id += 1
-        given = {name: more.pop(name) for name in ("input",) if name in more}
+        given: dict[str, Any] = {name: more.pop(name) for name in ("input", "least_isolation") if name in more}
         description = {"Executable": executable, "Arguments": arguments, "CPUTime": 1000, **more}
         job = {"job_id": self.last_id, "attempt": 1, "owner": "ada", "vo": "lhcb", "description": description, **given}
         self.waiting.append(job)

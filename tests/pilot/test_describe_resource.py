@@ -27,6 +27,7 @@ def test_what_is_configured_wins_over_what_is_measured() -> None:
         "NumberOfGPUs": 2,
         "WholeNode": True,
         "Tag": ["a", "b", "x"],
+        "Isolation": "none",
         "RequiredTag": [],
         "VirtualOrganization": "v",
     }

@@ -40,9 +40,26 @@ def test_a_job_is_told_apart_by_the_level_that_its_pilot_measured(
     (described,) = services.of("pilot.reported.v1", phase="described")
     (started,) = services.of("pilot.reported.v1", phase="payload_started")
     assert described["details"]["isolation"] == started["details"]["isolation"] == "bubblewrap"
+    (running,) = [data for data in services.of("job.reported.v1") if "isolation" in data]
+    assert (running["minor_status"], running["isolation"]) == ("Application", "bubblewrap")
     (request,) = services.of("match.request.v1")
+    assert request["resource"]["Isolation"] == "bubblewrap"
     assert "Isolation_bubblewrap" in request["resource"]["Tag"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_that_demands_more_than_its_pilot_gives_is_not_run(
+    services: Services, store: Store, start: Start, tmp_path: Path
+) -> None:
+    jobs = Jobs(services, store)
+    weak = jobs.add("/bin/touch", str(tmp_path / "ran"), least_isolation="userns")
+    enough = jobs.add("/bin/echo", "hi", least_isolation="none")
+    start("--isolation", "none", "--max-jobs", "2")
+    report = last(services, weak)
+    assert (report["state"], report["minor_status"]) == ("Failed", "Job Initialization")
+    assert report["application_status"] == "community lhcb demands isolation userns, this pilot gives none"
+    assert not (tmp_path / "ran").exists()
+    assert last(services, enough)["state"] == "Done"
 
 
 def test_auto_takes_the_strongest_that_works_and_none_is_none(tmp_path: Path) -> None:

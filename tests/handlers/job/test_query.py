@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.fix_house import Story
-from tests.handlers.people import communities, described, event, matched, submitted
+from tests.handlers.people import communities, described, event, matched, report, submitted
 
 HANDLER = "job.query"
 
@@ -101,3 +101,11 @@ def test_a_person_without_groups_is_shown_nothing_not_even_own_jobs(story: Story
     shared(story)
     described(story, ("user", {"account": "ada", "groups": []}), at="2026-11-21T00:00:00Z")
     assert [seen(story, "ada"), seen(story, "ada", newest=True), seen(story, "ada", job_ids=[1])] == [[], [], []]
+
+
+def test_a_job_shows_how_it_was_kept_apart_once_it_has_started(story: Story) -> None:
+    matched(story).when(event("job.query.v1", "_", {"job_ids": [1]}), once=False)
+    assert "isolation" not in story._answers[0].data["jobs"][0]
+    story.given("job.report", report("Running", isolation="bubblewrap"))
+    story.when(event("job.query.v1", "_", {"job_ids": [1]}), once=False)
+    assert story._answers[0].data["jobs"][0]["isolation"] == "bubblewrap"

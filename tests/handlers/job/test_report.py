@@ -58,3 +58,10 @@ def test_a_stolen_pilot_can_not_move_anothers_job(story: Story) -> None:
         ("job.refused.v1", {"state": "Matched"}), ("security.refused.v1", {"account": "pilot-p2"})
     )
     assert state_of(story)[0] == "Matched"
+
+
+def test_how_its_payload_was_kept_apart_stays_with_the_job(story: Story) -> None:
+    matched(story).when(report("Running", "Application", isolation="userns"))
+    story.then(("job.running.v1", {"isolation": "userns"}))
+    story.when(report("Done", "Execution Complete", exit_code=0))
+    assert story.rows("SELECT isolation FROM job.jobs WHERE job_id = 1") == [("userns",)]

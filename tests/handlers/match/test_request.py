@@ -8,7 +8,7 @@ from typing import Any
 from handlers.match.request import decide, offered
 from schemas.rules.matching import requirements
 from tests.fix_house import Story
-from tests.handlers.people import event, match_request, matched, report, state_of, waiting
+from tests.handlers.people import described, event, match_request, matched, report, state_of, waiting
 
 HANDLER = "match.request"
 NEEDS = requirements({"Executable": "/bin/ls", "CPUTime": 300, "Priority": 1, "JobType": "User"}, "ada", "local_user", "local")
@@ -102,3 +102,22 @@ def test_the_input_sandbox_travels_by_digest(story: Story) -> None:
     story.rows("SELECT 1")
     waiting(story, InputSandbox=[f"SB:{digest}"]).asked(match_request("p9"))
     assert story._answers[0].data["job"]["input"] == {"digest": digest}
+
+
+def test_a_job_goes_only_to_pilots_that_keep_it_apart_as_its_community_demands(story: Story) -> None:
+    waiting(story)
+    described(story, ("vo", {"vo": "local", "least_isolation": "bubblewrap"}))
+    story.asked(match_request("p1")).then()
+    story.asked(match_request("p2", Isolation="userns")).then()
+    assert state_of(story)[0] == "Waiting"
+    story.asked(match_request("p3", Isolation="apptainer"))
+    assert story._answers[0].data["job"]["least_isolation"] == "bubblewrap"
+    assert state_of(story)[0] == "Matched"
+
+
+def test_a_community_that_demands_less_again_is_served_by_all(story: Story) -> None:
+    waiting(story)
+    described(story, ("vo", {"vo": "local", "least_isolation": "bubblewrap"}))
+    described(story, ("vo", {"vo": "local"}), at="2026-11-20T00:00:01Z")
+    story.asked(match_request("p1"))
+    assert story._answers[0].data["job"]["least_isolation"] == "none"

@@ -129,3 +129,10 @@ def test_the_reason_names_the_subject_that_is_taken() -> None:
     holders = [{"account": "ada", "dns": [ADA, "CN=Other"]}]
     assert decide({"account": "bob", "groups": []}, [ADA], [], holders) == f"{ADA} belongs to account ada"
     assert decide({"account": "ada", "groups": []}, [ADA], [], holders) is None
+
+
+def test_a_community_demands_nothing_of_isolation_unless_it_is_told(story: Story) -> None:
+    query = "SELECT least_isolation FROM registry.vos WHERE vo = 'bes'"
+    assert story.when(told("vo", vo="bes")).rows(query) == [("none",)]
+    assert story.when(told("vo", 2, vo="bes", least_isolation="userns")).rows(query) == [("userns",)]
+    assert story.when(told("vo", 3, vo="bes")).rows(query) == [("none",)]

@@ -48,6 +48,12 @@ def test_a_job_that_was_over_by_then_is_not_named(story: Story) -> None:
     (job,) = asked(story.sql(before), at=(dt.datetime.now(dt.UTC) - dt.timedelta(minutes=5)).isoformat())
     assert job["state"] == "Done"
     assert job["began"] < job["ended"]
+    assert "isolation" not in job
+
+
+def test_how_a_job_was_kept_apart_is_told(story: Story) -> None:
+    matched(story).sql(STORED).given("job.report", report("Running", isolation="userns"))
+    assert [job["isolation"] for job in asked(story)] == ["userns"]
 
 
 def test_a_node_is_known_by_the_address_from_which_its_pilot_enrolled(story: Story) -> None:

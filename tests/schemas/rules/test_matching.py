@@ -254,3 +254,20 @@ def test_fits_takes_microseconds() -> None:
     best_s = min(timeit.repeat(lambda: fits(offer, need), number=rounds, repeat=5)) / rounds
     # A few microseconds on an idle machine; the bound leaves room for a busy one.
     assert best_s < 50e-6
+
+
+@pytest.mark.parametrize(
+    ("level", "least", "reasons"),
+    [
+        (None, "none", []),
+        ("userns", "userns", []),
+        ("apptainer", "bubblewrap", []),
+        ("userns", "bubblewrap", ["Isolation: the resource keeps payloads apart by userns, the community demands bubblewrap"]),
+        (None, "userns", ["Isolation: the resource keeps payloads apart by none, the community demands userns"]),
+        ("prison", "userns", ["Isolation: the resource keeps payloads apart by prison, the community demands userns"]),
+    ],
+)
+def test_a_community_may_demand_isolation(level: str | None, least: str, reasons: list[str]) -> None:
+    offer, need = resource(Isolation=level), needs() | {"LeastIsolation": least}
+    assert unmet(offer, need) == reasons
+    assert fits(offer, need) == (not reasons)
