@@ -70,14 +70,15 @@ class Bench:
         arguments = f"-u -c {shlex.quote(TALKER)} {how} {count} {work}"
         description = {"Executable": "python3", "Arguments": arguments, "CPUTime": 3600}
         asked = {"submission": str(uuid.uuid4()), "description": description}
-        job = str(self._bus.ask("job.submit.v1", asked)["job_ids"][0])
+        job = str(self._bus.ask("job.submit.v1", asked)["first_job_id"])
         while not any(event.subject == job for event in self._bus.events()):
             pass
         lines = self.lines(job)
         took = [line.split() for line in lines if line.startswith("took")]
         if not took:
             raise AssertionError(f"job {job} failed: {lines}")
-        return job, *map(float, took[0][1:])
+        wall_s, processor_s, began = map(float, took[0][1:])
+        return job, wall_s, processor_s, began
 
     def lines(self, job: str) -> list[str]:
         """The job's standard error, and what its pilot says, once the first is there."""
