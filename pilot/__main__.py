@@ -28,6 +28,7 @@ from pilot.wire.spool import Spool
 from schemas.rules.secrets import remember, scrub
 
 _LAST_WORDS_S = 10
+_LAST_LINES_S = 120
 _PR_SET_DUMPABLE = 4
 
 
@@ -129,8 +130,12 @@ def _online(config: Config, own: Passport | None) -> int:
         link.start(config.connect_limit_s, lambda: bool(pilot.orders.leaving))
         last_words.say(home, config.login, pilot.log)
         _run(pilot)
+        if not pilot.orders.leave_at_once:
+            link.let_lines_go(_LAST_LINES_S)
     finally:
         unsaid = len(spool)
+        if left := len(outbox.lines):
+            pilot.complain(f"{left} log lines could not be said, and are lost")
         forget()
         link.close()
         undo()

@@ -111,7 +111,7 @@ class Pilot:
         """The pilot's last word, and why; said once."""
         if not self._left:
             self._left = True
-            self.phase("leaving", reason=reason, **details)
+            self.phase("leaving", seconds=time.monotonic() - self.began, reason=reason, **details)
 
     @property
     def has_left(self) -> bool:

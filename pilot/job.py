@@ -187,17 +187,16 @@ def _refuse_weak(pilot: Pilot, job: Job) -> None:
 
 def _bring_input(pilot: Pilot, job: Job, home: Path, workdir: Path) -> None:
     _stop_if_unwanted(pilot, job)
-    if not job.input:
-        return
     began = time.monotonic()
-    report(pilot, job, "Running", "Downloading InputSandbox")
-    try:
-        store.fetch(pilot, job, home / "input.tar.gz")
-        sandbox.unpack(home / "input.tar.gz", workdir, pilot.config.unpacked_limit_mb)
-    except BadSandbox as problem:
-        _stop_if_unwanted(pilot, job)
-        raise Over("Failed", "Failed Downloading InputSandbox", f"input sandbox: {problem}") from problem
-    (home / "input.tar.gz").unlink()
+    if job.input:
+        report(pilot, job, "Running", "Downloading InputSandbox")
+        try:
+            store.fetch(pilot, job, home / "input.tar.gz")
+            sandbox.unpack(home / "input.tar.gz", workdir, pilot.config.unpacked_limit_mb)
+        except BadSandbox as problem:
+            _stop_if_unwanted(pilot, job)
+            raise Over("Failed", "Failed Downloading InputSandbox", f"input sandbox: {problem}") from problem
+        (home / "input.tar.gz").unlink()
     pilot.phase("input_ready", job=job, seconds=time.monotonic() - began)
 
 

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +92,12 @@ def is_uuid(text: object) -> bool:
 
 def is_moment(text: object) -> bool:
     """Whether this is a moment as RFC 3339 writes it, and one that exists."""
-    parts = _MOMENT.fullmatch(text) if isinstance(text, str) else None
+    return isinstance(text, str) and _is_moment(text)
+
+
+@lru_cache(maxsize=1024)  # many lines of a log are of one moment
+def _is_moment(text: str) -> bool:
+    parts = _MOMENT.fullmatch(text)
     if parts is None:
         return False
     try:

@@ -41,8 +41,14 @@ def seal(name: str, source: str, data: dict[str, Any], default_subject: str) -> 
     if schema is None:
         raise schemas.Invalid(f"{name}: this pilot carries no such schema")
     schemas.check(schema, data, strict=True, at=name)
-    subject = str(data.get(schema.get("x-key", ""), default_subject))
-    envelope = {
+    envelope = wrap(name, source, data, str(data.get(schema.get("x-key", ""), default_subject)))
+    encode(envelope)  # too large is the speaker's mistake, and is found here rather than on the wire
+    return envelope
+
+
+def wrap(name: str, source: str, data: dict[str, Any], subject: str) -> dict[str, Any]:
+    """The envelope around data that is surely what its schema says, such as lines that were cut to measure."""
+    return {
         "specversion": "1.0",
         "id": str(uuid.uuid4()),
         "source": source,
@@ -52,8 +58,6 @@ def seal(name: str, source: str, data: dict[str, Any], default_subject: str) -> 
         "datacontenttype": "application/json",
         "data": data,
     }
-    encode(envelope)  # too large is the speaker's mistake, and is found here rather than on the wire
-    return envelope
 
 
 def encode(envelope: dict[str, Any]) -> bytes:

@@ -17,6 +17,7 @@ from schemas.rules.log_levels import INFO
 
 _STEADY_S = 60
 _MOST_REFUSALS = 5
+_NO_LINE_S = 5.0
 _SESSIONS: dict[str, type[amqp.Session | stomp.Session]] = {"amqps": amqp.Session, "stomps": stomp.Session}
 
 
@@ -100,6 +101,14 @@ class Link:
         """True when the broker has confirmed all that was said, False when the time was up first."""
         self._session.poke()
         return self.outbox.settle(seconds, only_lines=only_lines)
+
+    def let_lines_go(self, seconds: float) -> None:
+        """Lines that wait have been sent, for as long as they go at all and the time is not up."""
+        until = time.monotonic() + seconds
+        while (left := len(self.outbox.lines)) and time.monotonic() < until:
+            self.settle(_NO_LINE_S, only_lines=True)
+            if len(self.outbox.lines) >= left:
+                return
 
     def close(self) -> None:
         """The connection is closed; what is unconfirmed stays in the spool."""

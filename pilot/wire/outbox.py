@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from pilot.wire.envelope import Refused, open_reply, seal
+from pilot.wire.envelope import Refused, open_reply, seal, wrap
 from pilot.wire.lines import Lines
 from pilot.wire.spool import Spool
 
@@ -96,7 +96,7 @@ class Outbox:
             if body is None:
                 break
             subject = str(body.get("job_id", self.pilot_id))
-            envelope = seal("log.written.v1", self.source, {"pilot_id": self.pilot_id, **body}, subject)
+            envelope = wrap("log.written.v1", self.source, {"pilot_id": self.pilot_id, **body}, subject)
             self.batches[envelope["id"]] = envelope
             found.append(envelope)
             self._batches_left -= 1

@@ -14,7 +14,8 @@ from bus.transport import Transport
 from deploy.certificates import ensure
 from handlers.token.issuer import BROKER
 from pilot.wire.envelope import Refused
-from pilot.wire.lines import Stream
+from pilot.wire.line_spool import LineSpool
+from pilot.wire.lines import Lines, Stream
 from pilot.wire.link import Unreachable
 from pilot.wire.session import LoginRefused
 from tests.pilot.conftest import BOTH, Make, Spoken, report, through
@@ -54,6 +55,38 @@ def test_what_is_said_while_the_broker_is_away_arrives_when_it_is_back(
     assert [data["number"] for data in services.of("pilot.reported.v1")] == list(range(1, 12))
     texts = [line["text"] for data in services.of("log.written.v1") for line in data["lines"]]
     assert texts == [f"line {number}" for number in range(2, 12)]
+
+
+def test_lines_of_a_long_absence_wait_on_disk_and_none_is_lost(
+    make: Make, services: Services, pilot_url: str, cable: Cable, tmp_path: Path
+) -> None:
+    link = make(through(pilot_url, cable))
+    link.outbox.lines = Lines(LineSpool(tmp_path / "lines", 64 << 20), most_lines=1000)
+    link.start(20)
+    cable.cut()
+    for start in range(1, 30_001, 300):
+        link.lines(Stream(7, 1, "std.out"), [f"line {number}" for number in range(start, start + 300)])
+    link.record("pilot.reported.v1", report(1))
+    assert sum(path.stat().st_size for path in (tmp_path / "lines").iterdir()) > 1 << 20
+    assert len(link.outbox.lines) > 20_000
+    cable.mend()
+    assert link.settle(90)
+    services.until(lambda: sum(len(data["lines"]) for data in services.of("log.written.v1")) == 30_000)
+    batches = services.of("log.written.v1")
+    assert [batch["first_number"] for batch in batches] == sorted(batch["first_number"] for batch in batches)
+    assert [line["text"] for data in batches for line in data["lines"]] == [f"line {number}" for number in range(1, 30_001)]
+    assert list((tmp_path / "lines").iterdir()) == []
+
+
+def test_lines_go_no_faster_than_the_gate_takes_them(make: Make, services: Services) -> None:
+    link = make()
+    link.start(20)
+    for number in range(600):
+        link.outbox.lines.add(Stream(number, 1, "std.out"), "one line, one message")
+    began = time.monotonic()
+    assert link.settle(30)
+    services.until(lambda: len(services.of("log.written.v1")) == 600)
+    assert time.monotonic() - began > 2.5
 
 
 def test_cuts_at_any_moment_lose_nothing_and_change_no_order(

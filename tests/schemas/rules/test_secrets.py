@@ -224,3 +224,41 @@ def test_nested_values_are_scrubbed_and_what_json_does_not_know_is_told_by_its_r
     assert clean["[secret]"] == [{"a": ["[secret]", 1, None, True, 1.5]}]
     assert scrubbed([PEM.splitlines(), 1]) == [[SECRET] * 4, 1]
     assert (clean["b"], clean["c"], clean["d"]) == ("ValueError('[secret]')", "b'[secret]'", {"1": "[secret]"})
+
+
+SECRETS = (
+    JWT,
+    ENROLMENT,
+    "-----BEGIN PRIVATE KEY-----",
+    BODY,
+    "Qw==",
+    "-----END PRIVATE KEY-----",
+    "Bearer mF_9.B5f-4.1JqM",
+    "İ",
+    "x",
+)
+
+
+@given(
+    st.lists(
+        st.lists(st.one_of(st.sampled_from(SECRETS), st.text(max_size=20).map(lambda text: text.replace("\n", ""))), max_size=6)
+    )
+)
+def test_many_lines_at_once_are_scrubbed_as_one_by_one(pieces: list[list[str]]) -> None:
+    one, many = Scrubber(), Scrubber()
+    assert [text for piece in pieces for text in many.lines(piece)] == [one.line(text) for piece in pieces for text in piece]
+
+
+def test_a_remembered_secret_is_found_among_many_lines() -> None:
+    secret = random.token_hex(16)
+    remember(secret)
+    assert Scrubber().lines(["a", f"b {secret} c"]) == ["a", f"b {SECRET} c"]
+
+
+def test_innocent_lines_cost_a_fraction_when_there_are_many() -> None:
+    lines = [f"BesEvtGen    INFO event {number:07d} of the run is generated" for number in range(600)] * 20
+    stream, began = Scrubber(), time.process_time()
+    assert stream.lines(lines) is lines
+    at_once, began = time.process_time() - began, time.process_time()
+    assert [stream.line(line) for line in lines] == lines
+    assert at_once < (time.process_time() - began) / 3
