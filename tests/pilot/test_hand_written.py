@@ -137,6 +137,10 @@ def test_a_pilot_written_by_hand_runs_a_job(vhost: Vhost, db: psycopg.Connection
     request = {"request_id": str(uuid.uuid4()), "pilot_id": pilot.pilot_id, "wait_s": 60, "resource": resource}
     job = pilot.asked("match.request.v1", request)["job"]
     assert (job["description"]["Executable"], job["attempt"]) == ("/bin/echo", 1)
+    named = {name: job[name] for name in ("job_id", "attempt")}
+    (lease,) = pilot.asked("pilot.beat.v1", {"pilot_id": pilot.pilot_id, "number": 1, "jobs": [named]})["leases"]
+    assert lease.pop("lease_s") > 1000
+    assert lease == named
     pilot.job_is(job, "Running", "Job Initialization")
     pilot.job_is(job, "Running", "Application")
     attempt = {"pilot_id": pilot.pilot_id, "job_id": job["job_id"], "attempt": 1}
@@ -159,9 +163,12 @@ def test_a_pilot_written_by_hand_runs_a_job(vhost: Vhost, db: psycopg.Connection
         operator.ask("pilot.drain.v1", {"pilot_id": pilot.pilot_id})
     (order,) = pilot.wait_for("reply", listening)["data"]["orders"]
     assert order["order"] == "drain"
+    pilot.send("ingress", "pilot.obeyed.v1", {"pilot_id": pilot.pilot_id, "number": order["number"], "outcome": "taken"})
     pilot.report("leaving", reason="drained", jobs=1)
     pilot.line.disconnect()
     until(lambda: db.execute("SELECT state FROM job.jobs WHERE exit_code = 0").fetchall() == [("Done",)])
-    until(lambda: "hello" in str(db.execute("SELECT * FROM log.lines").fetchall()))
+    with Client(vhost.client_url, vhost.ca_file) as operator:
+        until(lambda: [line["text"] for line in operator.ask("log.read.v1", {"job_id": job["job_id"]})["lines"]] == ["hello"])
+    until(lambda: db.execute("SELECT outcome FROM pilot.orders").fetchall() == [("taken",)])
     until(lambda: db.execute("SELECT 1 FROM bus.events WHERE body->'data'->>'phase' = 'leaving'").fetchone())
     assert db.execute("SELECT body FROM bus.events WHERE type LIKE '%%refused%%'").fetchall() == []
