@@ -20,7 +20,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import IO, Any, Mapping
 
-from pilot import namespaces
+from pilot import namespaces, orphans
 from pilot.processes import command_line, family, numbers, tasks_of
 
 GENTLY = b"t"
@@ -55,28 +55,30 @@ class Keeper(subprocess.Popen[bytes]):
         receiver, sender = os.pipe()
         self._used: IO[bytes] = os.fdopen(receiver, "rb")
         try:
-            super().__init__(
-                [sys.executable or "python3", "-I", "-S", "-c", _MAIN, _HERE, str(sender)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                cwd="/",
-                env={},
-                start_new_session=True,
-                pass_fds=(sender,),
-            )
+            with orphans.starting() as keepers:
+                super().__init__(
+                    [sys.executable or "python3", "-I", "-S", "-c", _MAIN, _HERE, str(sender)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    cwd="/",
+                    env={},
+                    start_new_session=True,
+                    pass_fds=(sender,),
+                )
+                keepers.add(self.pid)
         finally:
             os.close(sender)
         tell(self, json.dumps(asdict(order)).encode() + b"\n")
 
-    def cpu_seconds(self) -> float:
-        """The processor time of all that the payload was, once it is over; 0 when the keeper could not say."""
+    def cpu_seconds(self) -> float | None:
+        """The processor time of all that the payload was, once it is over; None when the keeper could not say."""
         os.set_blocking(self._used.fileno(), False)
         with self._used as used:
             try:
                 return float(os.read(used.fileno(), 64))
             except (ValueError, BlockingIOError):
-                return 0.0
+                return None
 
 
 def start(order: Order) -> Keeper:
