@@ -20,12 +20,13 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import IO, Any, Mapping
 
-from pilot import namespaces
+from pilot import namespaces, orphans
 from pilot.processes import command_line, family, numbers, tasks_of
 
 GENTLY = b"t"
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 _ENDING_S = 20.0
+_MATCHING_S = 1
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # the zip, or the folder of the rooms
 _MAIN = "import sys; sys.path.insert(0, sys.argv[1]); from pilot.keeper import main; main()"
 
@@ -55,28 +56,30 @@ class Keeper(subprocess.Popen[bytes]):
         receiver, sender = os.pipe()
         self._used: IO[bytes] = os.fdopen(receiver, "rb")
         try:
-            super().__init__(
-                [sys.executable or "python3", "-I", "-S", "-c", _MAIN, _HERE, str(sender)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                cwd="/",
-                env={},
-                start_new_session=True,
-                pass_fds=(sender,),
-            )
+            with orphans.starting() as keepers:
+                super().__init__(
+                    [sys.executable or "python3", "-I", "-S", "-c", _MAIN, _HERE, str(sender)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    cwd="/",
+                    env={},
+                    start_new_session=True,
+                    pass_fds=(sender,),
+                )
+                keepers.add(self.pid)
         finally:
             os.close(sender)
         tell(self, json.dumps(asdict(order)).encode() + b"\n")
 
-    def cpu_seconds(self) -> float:
-        """The processor time of all that the payload was, once it is over; 0 when the keeper could not say."""
+    def cpu_seconds(self) -> float | None:
+        """The processor time of all that the payload was, once it is over; None when the keeper could not say."""
         os.set_blocking(self._used.fileno(), False)
         with self._used as used:
             try:
                 return float(os.read(used.fileno(), 64))
             except (ValueError, BlockingIOError):
-                return 0.0
+                return None
 
 
 def start(order: Order) -> Keeper:
@@ -193,8 +196,22 @@ def _asked(order: Order) -> list[int]:
     if order.wrapped:
         own = len(numbers(os.getpid()))
         found = [process for process in found if len(inner := numbers(process)) > own and inner[-1] != 1]
-    named = [process for process in found if re.search(order.stop_regex, command_line(process))] if order.stop_regex else []
-    return named or found
+    return _named(found, order.stop_regex) or found if order.stop_regex else found
+
+
+def _named(found: list[int], pattern: str) -> list[int]:
+    """Those with such a command line; none when that takes too long, as an expression can be made to."""
+    receiver, sender = os.pipe()
+    if os.fork() == 0:
+        try:
+            signal.alarm(_MATCHING_S)  # ends it also in the midst of a search, which would stop all threads of the keeper
+            named = [process for process in found if re.search(pattern, command_line(process))]
+            os.write(sender, json.dumps(named).encode())
+        finally:
+            os._exit(0)
+    os.close(sender)
+    with open(receiver, "rb") as said:
+        return list(json.loads(said.read() or b"[]"))
 
 
 def _send(number: int) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Callable
 
-from pilot import cgroups
+from pilot import cgroups, orphans
 from pilot.isolation import Isolation
 from pilot.keeper import GENTLY, start, tell
 from pilot.processes import cpu_seconds, family, memory_bytes, unnamed_bytes
@@ -137,7 +137,10 @@ class Payload:
             stopped = ""
         wall_s = time.monotonic() - self.began
         self._end()
-        cpu_s = max(cpu_s, self._keeper.cpu_seconds(), self._group.cpu_seconds() if self._group else 0.0)
+        counted_s = self._keeper.cpu_seconds()
+        if counted_s is None:
+            orphans.end()  # the payload has killed its keeper
+        cpu_s = max(cpu_s, counted_s or 0.0, self._group.cpu_seconds() if self._group else 0.0)
         refused = self._group is not None and self._group.too_many_processes()
         starved = self._group is not None and self._group.out_of_memory()
         self._leave_group()

@@ -8,6 +8,7 @@ import stat
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 # the fields of /proc/N/stat after the name: state, ppid, …, utime, stime, cutime, cstime, …, threads
+_SESSION = 3
 _STATE, _PARENT, _TIMES, _OF_CHILDREN, _THREADS, _PAGES = 0, 1, slice(11, 15), slice(13, 15), 17, 21
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _LONGEST_LINE = 4096
@@ -52,6 +53,17 @@ def unnamed_bytes(elder: int, device: int) -> int:
                     if file.st_nlink == 0 and file.st_dev == device and stat.S_ISREG(file.st_mode):
                         found[file.st_ino] = file.st_blocks * 512
     return sum(found.values())
+
+
+def children(parent: int) -> list[int]:
+    """Whose parent this is, those that have ended and were not waited for included."""
+    return [process for process, fields in _table().items() if int(fields[_PARENT]) == parent]
+
+
+def session(process: int) -> int:
+    """The session it is in; 0 when it is gone."""
+    fields = _stat(str(process))
+    return int(fields[_SESSION]) if fields else 0
 
 
 def numbers(process: int) -> list[int]:

@@ -715,7 +715,8 @@ CREATE TABLE registry.vos (
     vo text NOT NULL,
     description text DEFAULT ''::text NOT NULL,
     described_at timestamp with time zone NOT NULL,
-    least_isolation text DEFAULT 'none'::text NOT NULL
+    least_isolation text DEFAULT 'none'::text NOT NULL,
+    pilot jsonb DEFAULT '{}'::jsonb NOT NULL
 );
 
 CREATE TABLE site.sites (
@@ -730,6 +731,7 @@ CREATE TABLE site.sites (
     beat_s integer,
     lease_s integer,
     when_lost text,
+    pilot jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT sites_status_check CHECK ((status = ANY (ARRAY['active'::text, 'banned'::text]))),
     CONSTRAINT sites_when_lost_check CHECK ((when_lost = ANY (ARRAY['reschedule'::text, 'fail'::text])))
 );

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
@@ -93,12 +94,15 @@ class Victim:
         for pilot in self._pilots:
             pilot.kill()
             pilot.wait()
-        shutil.rmtree(self._images)
+        shutil.rmtree(self._images, ignore_errors=True)
 
 
 def _idle_account() -> int:
     """An account of the system for which nothing runs."""
-    busy = {path.stat().st_uid for path in Path("/proc").glob("[0-9]*")}
+    busy = set()
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            busy.add(path.stat().st_uid)
     return next(entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid and entry.pw_uid not in busy)
 
 

@@ -117,3 +117,12 @@ def test_each_of_two_payloads_has_its_own_processor_time(tmp_path: Path, ear: Ea
         thread.join()
     assert found["busy"].cpu_s > 0.5
     assert found["idle"].cpu_s < 0.4
+
+
+def test_an_expression_that_takes_for_ever_holds_nobody_up(tmp_path: Path, ear: Ear) -> None:
+    began = time.monotonic()
+    script = f"sleep 60 & : {'a' * 60}!; echo up; wait"
+    limits = Limits(1000, 1000, stop_regex="(a+)+$")
+    outcome = run(tmp_path, ear, script, limits, wanted=lambda: "kill" if ear.heard.wait(10) else "")
+    assert (outcome.signal, outcome.stopped) == (signal.SIGTERM, "kill")
+    assert time.monotonic() - began < 10
