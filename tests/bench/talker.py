@@ -12,10 +12,10 @@ if how == "file":
     os.dup2(os.open("talk.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 1)
 
 
-def waited():
+def waited() -> float:
     """Seconds that this process was ready and had no processor."""
-    with open("/proc/self/schedstat") as told:
-        return int(told.read().split()[1]) / 1e9
+    told = os.open("/proc/self/schedstat", os.O_RDONLY)
+    return int(os.read(told, 200).split()[1]) / 1e9
 
 
 x, waited_before = 1, waited()
