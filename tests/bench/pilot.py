@@ -85,7 +85,7 @@ class Bench:
         bus.follow("job.done.v1.#", "job.failed.v1.#")
 
     def run(self, how: str, count: int, work: int) -> tuple[str, float, float, float]:
-        """One payload to its end: its job, its wall seconds, with and without waiting for a processor, and its beginning."""
+        """One payload to its end: its job, its seconds, those in which it was not kept waiting for a processor, and its start."""
         arguments = f"-u -c {shlex.quote(TALKER)} {how} {count} {work}"
         description = {"Executable": "python3", "Arguments": arguments, "CPUTime": 3600}
         asked = {"submission": str(uuid.uuid4()), "description": description}

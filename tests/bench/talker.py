@@ -6,7 +6,6 @@ It is handed over as text, so that nothing but a Python is wanted on the node.
 import os
 import sys
 import time
-from pathlib import Path
 
 how, count, work = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 if how == "file":
@@ -15,7 +14,8 @@ if how == "file":
 
 def waited() -> float:
     """Seconds that this process was ready and had no processor."""
-    return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
+    told = os.open("/proc/self/schedstat", os.O_RDONLY)
+    return int(os.read(told, 200).split()[1]) / 1e9
 
 
 x, waited_before = 1, waited()

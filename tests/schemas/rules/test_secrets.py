@@ -255,10 +255,9 @@ def test_a_remembered_secret_is_found_among_many_lines() -> None:
     assert Scrubber().lines(["a", f"b {secret} c"]) == ["a", f"b {SECRET} c"]
 
 
-def test_innocent_lines_cost_a_fraction_when_there_are_many() -> None:
+def test_innocent_lines_cost_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("schemas.rules.secrets._known", ())  # other tests have had more remembered than a pilot ever will
     lines = [f"BesEvtGen    INFO event {number:07d} of the run is generated" for number in range(600)] * 20
     stream, began = Scrubber(), time.process_time()
     assert stream.lines(lines) is lines
-    at_once, began = time.process_time() - began, time.process_time()
-    assert [stream.line(line) for line in lines] == lines
-    assert at_once < (time.process_time() - began) / 3
+    assert time.process_time() - began < len(lines) * 5e-6  # of 100 microseconds that 10,000 lines a second leave for each
