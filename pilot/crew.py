@@ -13,6 +13,7 @@ from pilot.command import Job, Pilot
 from pilot.job import run_job
 from pilot.slots import Share, Slots
 
+MOST_FAILURES = 3  # in a row; DIRAC's StopAfterHostFailures
 Key = tuple[int, int]
 
 
@@ -20,11 +21,12 @@ class Crew:
     """Starts jobs and takes back what they had. One thread uses it; what a job does harms no other."""
 
     def __init__(self, pilot: Pilot, slots: Slots) -> None:
-        self.failures = 0  # in a row, of the pilot or its node
+        self.is_unfit = False  # too many jobs in a row have failed because of the pilot or its node
         self._pilot, self._slots = pilot, slots
         self._processors = own_processors(slots.free().processors) if pilot.config.pool else ()
         self._ended: queue.SimpleQueue[tuple[Key, bool]] = queue.SimpleQueue()
         self._threads: dict[Key, threading.Thread] = {}
+        self._failures = 0
 
     def __len__(self) -> int:
         return len(self._threads)
@@ -51,7 +53,8 @@ class Crew:
                 key, failed = self._ended.get_nowait()
                 self._threads.pop(key).join()
                 self._slots.give_back(key)
-                self.failures = self.failures + 1 if failed else 0
+                self._failures = self._failures + 1 if failed else 0
+                self.is_unfit = self.is_unfit or self._failures >= MOST_FAILURES
                 some = True
         return some
 

@@ -9,7 +9,7 @@ from typing import Any
 from pilot.asking import Asking
 from pilot.command import EVICTED, REFUSED, UNFIT, Job, Pilot, Stop
 from pilot.config import Config
-from pilot.crew import Crew
+from pilot.crew import MOST_FAILURES, Crew
 from pilot.slots import Free, Slots
 from pilot.wire.envelope import Refused
 from pilot.wire.outbox import backoff
@@ -18,7 +18,6 @@ from schemas.rules.matching import WHOLE_NODE
 SAYS = ("pilot.reported.v1", "pilot.obeyed.v1")
 ASKS = ("match.request.v1", "match.withdraw.v1", "pilot.listen.v1", "pilot.beat.v1")
 WAIT_S = 300
-MOST_HOST_FAILURES = 3  # in a row; DIRAC's StopAfterHostFailures
 _PATIENCE_S = 5.0
 _AT_ONCE_S = 1.0
 _SHORTEST_JOB_S = 100
@@ -95,10 +94,9 @@ class Agent:
     def _reason(self) -> str:
         """Why to take no more jobs, or nothing; with the code with which to leave."""
         refused = self._pilot.refused or self._refused
-        failed = self._crew.failures >= MOST_HOST_FAILURES
-        self.code = REFUSED if refused else UNFIT if failed else 0
-        if refused or failed:
-            return refused or f"{MOST_HOST_FAILURES} jobs in a row failed because of the pilot or its node"
+        self.code = REFUSED if refused else UNFIT if self._crew.is_unfit else 0
+        if self.code:
+            return refused or f"{MOST_FAILURES} jobs in a row failed because of the pilot or its node"
         is_idle = not (self._crew or self._job)
         idle_s = time.monotonic() - self._since if is_idle else 0.0
         leaving, left_s = self._pilot.orders.leaving, self._pilot.seconds_left()
