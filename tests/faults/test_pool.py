@@ -77,7 +77,7 @@ def together(house: House) -> list[dict[int, dict[str, Any]]]:
 
 
 def most(house: House, what: str) -> int:
-    return max(sum(share[what] for share in row.values()) for row in together(house))
+    return max(sum(int(share[what]) for share in row.values()) for row in together(house))
 
 
 def test_eight_jobs_of_one_processor_run_four_at_a_time(house_with_pilots: House, pool: Pool, tmp_path: Path) -> None:
