@@ -57,7 +57,7 @@ def test_only_the_stream_and_the_attempt_that_are_wanted_are_given(story: Story)
 
 def test_page_by_page_all_lines_come_once_and_in_the_order_of_time(story: Story) -> None:
     matched(story)
-    wrote = []
+    wrote: list[tuple[str, list[str]]] = []
     for number in range(0, 900, 30):
         stream = "std.err" if number % 90 == 0 else "std.out"
         first = 1 + sum(len(lines) for name, lines in wrote if name == stream)
