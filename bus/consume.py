@@ -14,6 +14,7 @@ from psycopg import Connection
 
 from bus import failpoints
 from bus.apply import Applied, Stored, Words, apply, outright
+from bus.backlog import Backlog
 from bus.discover import Handler
 from bus.errors import Conflict, Invalid, Later, Unavailable
 from bus.event import Event
@@ -161,16 +162,20 @@ class HandlerLoop(Loop):
     def __init__(self, handler: Handler, hands: Any, gate: Gate, **about: Any) -> None:
         super().__init__(handler.name, **about)
         self._handler, self._hands, self._gate = handler, hands, gate
-        self._guarded = exchange_of(self.words.known[handler.consumes[0]]) not in (REQUESTS, TELEMETRY)
+        exchange = exchange_of(self.words.known[handler.consumes[0]])
+        self._guarded = exchange not in (REQUESTS, TELEMETRY)
+        self._backlog = Backlog(self.name, counts=exchange == TELEMETRY)
 
     def open(self) -> None:
         """Consuming; what touches the outside takes only a little ahead."""
+        self._backlog.count(self.transport)
         self.transport.consume(self.name, ACT_PREFETCH if self._handler.verb == "act" else PREFETCH)
 
     def take(self, deliveries: Sequence[Delivery]) -> None:
         """These have been applied and acknowledged: together, or one by one where each touches the outside."""
         if self._handler.verb != "act":
-            self._take(deliveries)
+            with self._backlog.turn(self.transport):
+                self._take(deliveries)
             return
         for delivery in deliveries:
             self._take([delivery])
@@ -223,7 +228,7 @@ class HandlerLoop(Loop):
         """The event, or None when it is quarantined (of record) or refused (a request)."""
         event: Event | None = None
         try:
-            if not self._guarded:
+            if not self._guarded and not self._backlog.took():
                 self._gate.within_rate(delivery)
             event = Event.from_json(delivery.body)
             if event.type not in self._handler.consumes:

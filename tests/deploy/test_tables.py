@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 from deploy import migrate as migrations
 from deploy.tables import NOW, drop_database, dump
 from deploy.verbs.common import Failure
+from handlers.log.chunks import unpacked
 
 
 def test_now_sql_is_what_the_migrations_make(test_dsn: str) -> None:
@@ -61,3 +62,27 @@ def test_a_migration_that_fails_leaves_nothing(db: psycopg.Connection[Any], tmp_
     with pytest.raises(psycopg.errors.DivisionByZero):
         migrations.migrate(db, tmp_path)
     assert db.execute("SELECT count(*) FROM pg_namespace WHERE nspname = 'lhcb'").fetchone() == (0,)
+
+
+def test_lines_of_the_old_table_are_in_chunks(dsn: str) -> None:
+    name = f"older_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')
+        other = make_conninfo(dsn, dbname=name)
+        try:
+            with psycopg.connect(other, autocommit=True) as made:
+                for path in migrations.files():
+                    if path.name.endswith("0013_pre_log.sql"):
+                        made.execute(
+                            """INSERT INTO log.lines
+                            SELECT '7', 1, 'std.out', n + (n > 250)::int * 10, '2026-01-01T00:00:00Z', 'line "' || n
+                            FROM generate_series(1, 300) n"""
+                        )
+                    made.execute(path.read_bytes())
+                rows = made.execute("SELECT first_number, last_number, count, lines FROM log.chunks ORDER BY 1").fetchall()
+        finally:
+            drop_database(admin, name)
+    assert [row[:3] for row in rows] == [(1, 200, 200), (201, 310, 100)]
+    lines = [line for row in rows for line in unpacked(bytes(row[3]))]
+    assert (lines[0], len(lines)) == ([1, "2026-01-01T00:00:00.000Z", "info", 'line "1'], 300)
+    assert lines[250][0] == 261
