@@ -163,6 +163,12 @@ def environment_of(pilot: Pilot, job: Job, workdir: Path) -> dict[str, str]:
     }
 
 
+def _given(pilot: Pilot, job: Job) -> dict[str, Any]:
+    """The description with what the job has been given: beside others, no more memory than its share."""
+    given = {**job.description, "NumberOfProcessors": job.processors}
+    return {**given, "MaxRAM": job.share.memory_mb} if pilot.config.pool and job.share and job.share.memory_mb else given
+
+
 def _gpus(pilot: Pilot, job: Job) -> dict[str, str]:
     """Which GPUs the job may use, where the pilot has several jobs and any GPU."""
     if job.share is None or not pilot.config.pool or not pilot.resource.get("NumberOfGPUs"):
@@ -233,8 +239,7 @@ def _run_payload(pilot: Pilot, job: Job, lease: Lease, workdir: Path, more: dict
     command = command_of(job.description, job.job_id, workdir, environment["PATH"], on_node=pilot.isolation.shows_node)
     _stop_if_unwanted(pilot, job)
     try:
-        given = {**job.description, "NumberOfProcessors": job.processors}
-        limits = limits_of(given, pilot.config, pilot.seconds_left())
+        limits = limits_of(_given(pilot, job), pilot.config, pilot.seconds_left())
     except ValueError as problem:
         raise Over("Failed", "Job Initialization", str(problem)) from problem
     try:
