@@ -119,7 +119,8 @@ _KINDS: dict[str, Any] = {
     **_FILE_ONLY,
 }
 # what an operator may settle for a site or a community: how its pilots work, never whom they trust
-_TOLD = {key: _KINDS[key] for key in ("plan", "plans", "least", "cvmfs", "idle_limit", "max_jobs", "benchmark_s", "wall_factor")}
+_SETTLED = ("plan", "plans", "least", "cvmfs", "idle_limit", "max_jobs", "pool", "benchmark_s", "wall_factor")
+_TOLD = {key: _KINDS[key] for key in _SETTLED}
 
 
 def configure(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:

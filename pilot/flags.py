@@ -49,7 +49,10 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--isolation", metavar="|".join(ISOLATION), help="how a payload is kept apart (default: auto)")
     flags.add_argument("--container-image", metavar="DIR|FILE.sif", help="what payloads see as the node under apptainer")
     flags.add_argument(
-        "--pool", action="store_true", default=None, help="run several jobs at once, as processors and memory allow"
+        "--pool",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="run several jobs at once, as processors and memory allow (default: no)",
     )
     flags.add_argument(
         "--keep-token",

@@ -79,7 +79,7 @@ class Slots:
         given = processors[: needs["MaxNumberOfProcessors"]]
         if not self._pool:
             return Share(given, free_mb, gpus)
-        wanted_mb = max(needs["MinRAM"], most_mb) or self._fair_mb(len(given))
+        wanted_mb = max(needs["MinRAM"], most_mb or self._fair_mb(len(given)))
         return Share(given, min(free_mb, wanted_mb), gpus[: needs["NumberOfGPUs"]])
 
     def _fair_mb(self, processors: int) -> int:

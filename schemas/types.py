@@ -647,6 +647,7 @@ class PilotEnrolV1ReplyConfiguration(TypedDict):
     least: NotRequired[dict[str, int]]
     idle_limit: NotRequired[int]
     max_jobs: NotRequired[int]
+    pool: NotRequired[bool]
     wall_factor: NotRequired[float]
     benchmark_s: NotRequired[float]
 
@@ -807,6 +808,7 @@ class PilotQueryV1ReplyPilots(TypedDict):
     state: str
     phase: str
     reason: NotRequired[str]
+    jobs: NotRequired[int]
     first_seen_at: str
     last_seen_at: str
 
@@ -1331,6 +1333,7 @@ class SiteDescribedV1Pilot(TypedDict):
     least: NotRequired[dict[str, int]]
     idle_limit: NotRequired[int]
     max_jobs: NotRequired[int]
+    pool: NotRequired[bool]
     wall_factor: NotRequired[float]
     benchmark_s: NotRequired[float]
 
@@ -1440,6 +1443,7 @@ class VoDescribedV1Pilot(TypedDict):
     least: NotRequired[dict[str, int]]
     idle_limit: NotRequired[int]
     max_jobs: NotRequired[int]
+    pool: NotRequired[bool]
     wall_factor: NotRequired[float]
     benchmark_s: NotRequired[float]
 

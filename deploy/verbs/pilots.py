@@ -31,8 +31,9 @@ def run(context: typer.Context, json: Json = False) -> None:  # noqa: FBT002 - a
     if json:
         print_json(found)
     else:
-        names = ("pilot_id", "site", "state", "phase", "last_seen_at", "reason")
-        print_table(("Pilot", "Site", "State", "Phase", "LastSeen", "Reason"), ([p.get(n, "") for n in names] for p in found))
+        names = ("pilot_id", "site", "state", "phase", "jobs", "last_seen_at", "reason")
+        heads = ("Pilot", "Site", "State", "Phase", "Jobs", "LastSeen", "Reason")
+        print_table(heads, ([p.get(n, "") for n in names] for p in found))
 
 
 @app.command()

@@ -52,6 +52,9 @@ def test_who_has_enrolled_is_settled_by_the_services_then_by_its_file_then_by_it
 
 
 def test_the_services_settle_how_a_pilot_works_and_not_whom_it_trusts() -> None:
+    place = {"site": "A.B.ch", "vo": "", "ce": ""}
+    assert settled(configure([], {}), {"pool": True}, **place).pool
+    assert not settled(configure(["--no-pool"], {}), {"pool": True}, **place).pool
     for wrong in ({"url": "amqps://thief"}, {"isolation": "none"}, {"idle_limit": "x"}):
         with pytest.raises(WrongConfig, match="what the services tell"):
             settled(configure([], {}), wrong, site="A.B.ch", vo="", ce="")

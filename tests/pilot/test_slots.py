@@ -23,6 +23,7 @@ from schemas.rules.matching import fits, requirements
         ({"MinNumberOfProcessors": 2, "MaxNumberOfProcessors": 64}, 8, 8000),
         ({"WholeNode": True}, 8, 8000),
         ({"MinRAM": 2500}, 1, 2500),
+        ({"MinRAM": 300}, 1, 1000),
         ({"MaxRAM": 300}, 1, 300),
         ({"MinRAM": 2500, "MaxRAM": 3000}, 1, 3000),
         ({"MinRAM": 2500, "MaxRAM": 30_000}, 1, 8000),
