@@ -38,7 +38,7 @@ DECLARE
     held bigint[];
 BEGIN
     SELECT * INTO policy FROM site.policy(the_site);
-    IF NOT EXISTS (SELECT FROM pilot.pilots p WHERE p.pilot_id = the_pilot AND p.state NOT IN ('Running', 'Unknown')) THEN
+    IF NOT EXISTS (SELECT FROM pilot.pilots p WHERE p.pilot_id = the_pilot AND p.state IN ('Done', 'Failed', 'Aborted', 'Deleted')) THEN
         INSERT INTO pilot.beats AS known VALUES (the_pilot, clock_timestamp(), measures)
         ON CONFLICT (pilot_id) DO UPDATE SET at = excluded.at, measures = excluded.measures;
         INSERT INTO bus.timers VALUES (
