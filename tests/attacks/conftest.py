@@ -42,7 +42,7 @@ SELECT n, '7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01', CASE n WHEN 2 THEN 'ben' ELSE 
 FROM generate_series(1, 4) n;
 UPDATE job.counter SET last_job_id = 4;
 """
-ONLY_TOLD = ("job.refused.v1", "job.reported.v1")
+ONLY_TOLD = ("job.refused.v1", "job.reported.v1", "pilot.disconnected.v1")
 
 
 @pytest.fixture(scope="module")

@@ -215,7 +215,10 @@ class Field:
 
     def rows(self) -> list[Any]:
         """All that a thief might change: every row but those of the bus itself."""
-        found = "SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname = ANY(%s) ORDER BY 1"
+        found = (
+            "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = ANY(%s) AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1"  # whose days come and go
+        )
         rooms = ["job", "match", "pilot", "site", "registry", "trust", "proxy", "log"]
         tables = [name for (name,) in self.db.execute(found, (rooms,))]
         return [(name, sorted(map(repr, self.db.execute(f"SELECT * FROM {name}").fetchall()))) for name in tables]
