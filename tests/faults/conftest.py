@@ -18,10 +18,10 @@ from bus.client import Client
 from tests.bus.test_life_of_an_event import until
 from tests.fix_broker import Vhost
 from tests.fix_house import Spawn
-from tests.pilot.conftest import cable, pilot_zip
+from tests.pilot.conftest import cable, pilot_url, pilot_zip, scheme, spoken
 from tests.pilot.counterpart import Cable
 
-__all__ = ["cable", "house_with_pilots", "pilot_zip"]
+__all__ = ["cable", "house_with_pilots", "pilot_url", "pilot_zip", "scheme", "spoken"]
 
 SITE = "CLOUD.CNIC.cn"
 
