@@ -36,6 +36,7 @@ _BOUNDED = {"x-queue-type": "classic", "x-max-length": MOST_KEPT, "x-overflow": 
 _ACCOUNT = re.compile(r"[a-z][a-zA-Z0-9_-]{0,31}|pilot-[A-Za-z0-9_-]{1,58}")
 _OPENED = """INSERT INTO bus.connections SELECT pid, pilot_id, now() FROM unnest(%s::text[], %s::text[]) AS new (pid, pilot_id)
 ON CONFLICT DO NOTHING"""
+_OF_BEFORE = "DELETE FROM bus.connections WHERE starts_with(pid, %s) AND NOT starts_with(pid, %s)"
 _CLOSED = """WITH gone AS (DELETE FROM bus.connections WHERE pid = ANY(%s::text[]) RETURNING pid, pilot_id)
 SELECT DISTINCT pilot_id FROM gone
 WHERE NOT EXISTS (SELECT FROM bus.connections c WHERE c.pilot_id = gone.pilot_id AND c.pid NOT IN (SELECT pid FROM gone))"""
@@ -48,7 +49,7 @@ class BrokerEventsLoop(BatchLoop):
         own_vhost = login(about["url"]).vhost
         # of its own, because the exchange is one for all vhosts of a broker
         name = f"security.broker.{own_vhost}"
-        self._own_vhost = own_vhost
+        self._own_vhost, self._brokers = own_vhost, set[str]()
         bindings = tuple(Binding(EXCHANGE, name, key) for key in (FAILED, OPENED, CLOSED))
         table = Topology({}, (Queue(name, _BOUNDED),), bindings)
         url = _in(about["url"], events_vhost or own_vhost)
@@ -92,6 +93,9 @@ class BrokerEventsLoop(BatchLoop):
             for headers in opened
             if headers.get("vhost") == self._own_vhost and (pilot_id := pilot_of(str(headers.get("user"))))
         }
+        for broker in {pid.rsplit(".", 2)[0] for pid in names} - self._brokers:
+            self._brokers.add(broker)  # a node that has started anew: what it had open before was never told to be closed
+            self.database.execute(_OF_BEFORE, (f"{broker.rsplit('.', 1)[0]}.", f"{broker}."))
         if names:
             self.database.execute(_OPENED, (list(names), list(names.values())))
         pids = [str(headers["pid"]) for headers in closed]

@@ -133,6 +133,8 @@ class Loop:
         while True:
             try:
                 work()
+            except psycopg.errors.QueryCanceled:
+                raise  # it takes too long, and would again: the fault of what was asked, not of the database
             except (psycopg.OperationalError, Later, Unavailable) as problem:
                 if isinstance(problem, psycopg.OperationalError) and self._database is not None:
                     self._database.close()

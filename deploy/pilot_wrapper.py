@@ -18,6 +18,8 @@ from bus.errors import Invalid
 from pilot import VERSION
 
 _ALGORITHM = ec.ECDSA(hashes.SHA256())
+_BLOCKS = ("manifest", "signature", "key", "ca", "secret", "zip")
+_STRANGE = re.compile(r"[^\n\t\x20-\x7e]")
 _BLOCK = re.compile(
     r"^cat >\"\$work/(?P<name>\w+)\" <<'END_OF_PILOTBUS_FILE'\n(?P<text>.*?)^END_OF_PILOTBUS_FILE$", re.DOTALL | re.MULTILINE
 )
@@ -105,22 +107,28 @@ def wrap(
 
 def _program(script: str) -> str:
     """The digest of all that is neither the manifest, nor its signature, nor the zip: the shell's lines and the addresses."""
-    kept = _BLOCK.sub(lambda block: "" if block["name"] in _PROVEN_ELSEWHERE else block[0], script)
+    kept = _BLOCK.sub(lambda block: f"@{block['name']}@\n" if block["name"] in _PROVEN_ELSEWHERE else block[0], script)
     return hashlib.sha256(kept.encode()).hexdigest()
+
+
+def _plain(text: str) -> bytes:
+    return base64.b64decode("".join(text.split()), validate=True)
 
 
 def verify(script: str, trusted: str = "") -> Contents:
     """What the script carries, if it is what was signed, by the trusted key if one is given, and is in time. Raises Invalid."""
+    if strange := _STRANGE.search(script):
+        raise Invalid(f"it holds the character {strange[0]!r}, which a shell may read in another way")
     blocks = {match["name"]: match["text"] for match in _BLOCK.finditer(script)}
-    if not {*_PROVEN_ELSEWHERE, "key"} <= set(blocks):
-        raise Invalid("this is no wrapper of a pilot")
+    if [match["name"] for match in _BLOCK.finditer(script)] != list(_BLOCKS):
+        raise Invalid("this is no wrapper of a pilot: its blocks are not those that there have to be")
     public = (trusted or blocks["key"]).encode()
     try:
         key = serialization.load_pem_public_key(public)
         if not isinstance(key, ec.EllipticCurvePublicKey):
             raise Invalid("the key is none of an elliptic curve")
-        key.verify(base64.b64decode(blocks["signature"]), blocks["manifest"].encode(), _ALGORITHM)
-        archive = base64.b64decode(blocks["zip"])
+        key.verify(_plain(blocks["signature"]), blocks["manifest"].encode(), _ALGORITHM)
+        archive = _plain(blocks["zip"])
     except InvalidSignature as problem:
         raise Invalid("the signature is not of the key that is trusted here") from problem
     except ValueError as problem:

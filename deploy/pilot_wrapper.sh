@@ -95,10 +95,10 @@ for candidate in "${PILOTBUS_PYTHON:-}" python3 python3.14 python3.13 python3.12
     suits "$candidate" && break
 done
 # only then: a look at CVMFS may mount it
-[ -n "$python" ] || for candidate in /cvmfs/dirac.egi.eu/dirac/pro/Linux-*/bin/python3 \
+[ -n "$python" ] || for candidate in $($limit sh -c 'ls -d /cvmfs/dirac.egi.eu/dirac/pro/Linux-*/bin/python3 \
     /cvmfs/lhcb.cern.ch/lhcbdirac/prod/Linux-*/bin/python3 /cvmfs/*/dirac/*/Linux-*/bin/python3 \
     /cvmfs/software.eessi.io/versions/*/compat/linux/"$(uname -m)"/usr/bin/python3 \
-    /cvmfs/*/lcg/releases/Python/3.*/*/bin/python3; do
+    /cvmfs/*/lcg/releases/Python/3.*/*/bin/python3 2>/dev/null'); do
     suits "$candidate" && break
 done
 [ -n "$python" ] || refuse "there is no Python of version 3.9 or newer on this node" 26

@@ -5,13 +5,12 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pilot import VERSION, last_words
+from pilot import VERSION, last_words, tree
 from pilot.command import BUG, PLANNED, REFUSED, UNREACHABLE, UNSAID, WRONG_CONFIG, Pilot, Stop
 from pilot.config import Config, WrongConfig, configure, settled
 from pilot.enrolment import DoorAway, NotLetIn, Passport, enrol, passport
@@ -140,7 +139,7 @@ def _online(config: Config, own: Passport | None) -> int:
         link.close()
         undo()
         if not unsaid:
-            shutil.rmtree(home, ignore_errors=True)
+            tree.remove(home)
     return PLANNED if not unsaid else _end(f"{unsaid} events could not be said; they wait in {home / SPOOL}", UNSAID)
 
 

@@ -39,7 +39,7 @@ class Stop(Exception):
 class Job:
     """One attempt of one job, as the matcher handed it over, with its share of the pilot once it has one."""
 
-    TOLD: ClassVar = ("job_id", "attempt", "description", "owner", "vo", "input")
+    TOLD: ClassVar = ("job_id", "attempt", "description", "owner", "vo", "input", "least_isolation")
 
     job_id: int
     attempt: int

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from pilot import VERSION
 from pilot.command import Pilot
 from pilot.wire.envelope import Refused
-from pilot.wire.login import Login
+from pilot.wire.login import Login, NotRenewed
 from pilot.wire.outbox import backoff
 from schemas.rules.identity import pilot_account
 from schemas.rules.secrets import remember
@@ -105,11 +105,13 @@ class Passport:
         return self._taken + self._life_s * _RENEWED_AT - time.monotonic()
 
     def login(self) -> Login:
-        """What to log in with; a token that ended while the broker was away is first renewed at the door, if it answers."""
+        """What to log in with; a token that has ended is first renewed at the door. Raises NotRenewed when that is away."""
         if time.monotonic() > self._taken + self._life_s and self._door:
             try:
                 return self.take(str(_post(f"{self._door}/renew", {"token": self._login.password}, self._login.ca_file)["token"]))
-            except (NotLetIn, DoorAway, KeyError):
+            except DoorAway as problem:
+                raise NotRenewed(f"the token has ended, and no new one is to be had: {problem}") from problem
+            except (NotLetIn, KeyError):
                 pass  # the broker will say what is wrong
         return self._login
 

@@ -15,10 +15,9 @@ from typing import Any, Callable, Protocol
 
 from pilot.orders import Disobeyed
 from pilot.wire.envelope import Refused
-from pilot.wire.lines import LAST_LINES
+from pilot.wire.lines import LAST_LINES, LONGEST_TAIL
 
 FIRST_BEAT_S = 60.0
-LONGEST_LINE = 200
 _MOST_TOLD_BYTES = 40_000
 _AGAIN_S = 10.0
 _REFUSED_AGAIN_S = 5.0
@@ -105,6 +104,7 @@ class Heart:
         finally:
             with self._news:
                 self._leases.pop(lease.key, None)
+            self.soon()  # a beat that is still on its way would get a lease for what nobody runs any more
 
     def soon(self) -> None:
         """A beat is said now, and not when its time comes."""
@@ -137,7 +137,12 @@ class Heart:
         next_s = 0.0
         while True:
             self._sleep_until(next_s)
-            next_s = clock_s() + self._beat()
+            try:
+                pause_s = self._beat()
+            except Exception as bug:  # whatever it is, jobs must not die of a heart that has stopped
+                self._pilot.complain(f"a beat failed: {type(bug).__name__}: {bug}")
+                pause_s = _REFUSED_AGAIN_S
+            next_s = clock_s() + pause_s
 
     def _sleep_until(self, moment_s: float) -> None:
         """Until then, or until a beat is wanted; whoever's lease ends meanwhile is told so at once."""
@@ -155,7 +160,7 @@ class Heart:
     def _beat(self) -> float:
         """After how many seconds the next one is due."""
         with self._news:
-            held = list(self._leases.values())
+            held = [lease for lease in self._leases.values() if not lease.over]
         self._number += 1
         sent_s = clock_s()
         request = {"pilot_id": self._pilot.pilot_id, "number": self._number, **measure(self._pilot.home), "jobs": _told(held)}
@@ -212,7 +217,7 @@ def measure(place: Path) -> dict[str, Any]:
 
 def _told(leases: list[Lease]) -> list[dict[str, Any]]:
     """Each attempt with what it uses; fewer lines of each when they are many."""
-    used = [(lease.key, lease.measure()) for lease in leases]
+    used = [(lease.key, _measured(lease)) for lease in leases]
     for most in (LAST_LINES, LAST_LINES // 4, 1, 0):
         jobs = [_one(key, measures, most) for key, measures in used]
         if len(json.dumps(jobs)) < _MOST_TOLD_BYTES:
@@ -220,7 +225,14 @@ def _told(leases: list[Lease]) -> list[dict[str, Any]]:
     return jobs
 
 
+def _measured(lease: Lease) -> dict[str, Any]:
+    try:
+        return lease.measure()
+    except Exception:  # whatever a payload has done to its folders, its lease and the others' go on
+        return {}
+
+
 def _one(key: tuple[int, int], measures: dict[str, Any], most_lines: int) -> dict[str, Any]:
     job = {"job_id": key[0], "attempt": key[1], **{name: value for name, value in measures.items() if name != "last_lines"}}
-    lines = [line[:LONGEST_LINE] for line in measures.get("last_lines", ())][-most_lines:] if most_lines else []
+    lines = [line[:LONGEST_TAIL] for line in measures.get("last_lines", ())][-most_lines:] if most_lines else []
     return {**job, "last_lines": lines} if lines else job

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pilot import credentials, sandbox, store
+from pilot import credentials, sandbox, store, tree
 from pilot.command import Job, Pilot
 from pilot.heart import Lease
 from pilot.limits import MINOR_STATUS, limits_of, sentence_of
@@ -66,13 +66,15 @@ def _run(pilot: Pilot, job: Job, lease: Lease) -> None:
     report(pilot, job, "Running", "Job Initialization")
     try:
         _refuse_weak(pilot, job)
-        shutil.rmtree(home, ignore_errors=True)
+        tree.remove(home)
         workdir.mkdir(parents=True, mode=0o700)
         _bring_input(pilot, job, home, workdir)
         with credentials.of(pilot, job) as environment:
             outcome = _run_payload(pilot, job, lease, workdir, environment)
         _stop_if_unwanted(pilot, job, outcome)
         output = _save_output(pilot, job, home, workdir)
+        if lease.over:
+            raise LeaseOver
         result = judge(outcome, job.description)
         raise Over(result.state, result.minor, result.sentence, **_ends(outcome), **output)
     except LeaseOver:
@@ -86,7 +88,9 @@ def _run(pilot: Pilot, job: Job, lease: Lease) -> None:
         report(pilot, job, "Failed", "Exception During Execution", f"the pilot failed: {type(problem).__name__}: {problem}")
         raise
     finally:
-        shutil.rmtree(home, ignore_errors=True)
+        tree.remove(home)
+        if pilot.link is not None:
+            pilot.link.outbox.lines.forget(job.job_id, job.attempt)
 
 
 def report(pilot: Pilot, job: Job, state: str, minor: str, sentence: str = "", **more: Any) -> None:

@@ -139,6 +139,8 @@ def _readable(options: list[str]) -> int:
 def _become(order: Order, options: int | None, keeper: int) -> None:
     """This process is the payload, or says why it can not be."""
     try:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)  # a signal that comes before the program runs is for it, and ends it
         os.setsid()
         with open(os.devnull, "rb") as nothing:
             os.dup2(nothing.fileno(), 0)

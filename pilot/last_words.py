@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Callable
 
+from pilot import tree
 from pilot.wire.lines import Lines
 from pilot.wire.link import Link, Unreachable
 from pilot.wire.login import Login
@@ -65,4 +65,4 @@ def _say(path: Path, login: Login, complain: Callable[[str], None]) -> None:
         complain(f"{left} of {count} events of pilot {pilot_id}, which died here, are lost: its token is not here, or has ended")
     elif count:
         complain(f"{count} events of pilot {pilot_id}, which died here, are said")
-    shutil.rmtree(path.parent, ignore_errors=True)
+    tree.remove(path.parent)

@@ -18,13 +18,15 @@ from pilot import cgroups, orphans
 from pilot.isolation import Isolation
 from pilot.keeper import GENTLY, start, tell
 from pilot.processes import cpu_seconds, family, memory_bytes, unnamed_bytes
+from pilot.tree import size_bytes
 from pilot.wire.lines import LONGEST_TEXT
 
 GRACE_S = 30.0
 # what harms the node goes on while it is waited for, and whoever told the pilot to leave waits no longer
 _SHORTER = {"leave": 5.0, "memory": 5.0, "disk": 5.0, "output": 5.0, "lease": 0.0}
 _READ_S = 5.0
-_ENDED_S = 30.0
+_ENDED_S, _AT_ONCE_S = 30.0, 1.0
+_DISK_EVERY_S = 60.0
 _LEAST_FREE = 64 << 20  # of the disk, so that what is of record can still be written
 _APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _F_SETPIPE_SZ = 1031
@@ -136,7 +138,7 @@ class Payload:
         else:
             stopped = ""
         wall_s = time.monotonic() - self.began
-        self._end()
+        self._end(_AT_ONCE_S if stopped == "lease" else _ENDED_S)
         counted_s = self._keeper.cpu_seconds()
         if counted_s is None:
             orphans.end()  # the payload has killed its keeper
@@ -168,7 +170,7 @@ class Payload:
     def usage(self) -> dict[str, Any]:
         """What it has used until now."""
         used = {"wall_s": round(time.monotonic() - self.began, 1), "cpu_s": round(self._cpu_seconds(), 1)}
-        return {**used, "memory_mb": memory_bytes(self._keeper.pid, 0) >> 20, "disk_mb": self._disk.used_bytes() >> 20}
+        return {**used, "memory_mb": memory_bytes(self._keeper.pid, 0) >> 20, "disk_mb": self._disk.found_bytes >> 20}
 
     def _tell_of_its_end(self, wake: Callable[[], None]) -> None:
         self._keeper.wait()
@@ -192,13 +194,13 @@ class Payload:
             return self._group.out_of_memory()  # the kernel holds it to its limit, and knows better what is shared
         return self._memory_bytes > limit
 
-    def _end(self) -> None:
+    def _end(self, patience_s: float) -> None:
         """No process of the payload lives, nor its keeper."""
         if self._keeper.stdin is not None:
             with contextlib.suppress(OSError):
                 self._keeper.stdin.close()
         try:
-            self._keeper.wait(_ENDED_S)
+            self._keeper.wait(patience_s)
         except subprocess.TimeoutExpired:
             # what is not kept apart can stop its keeper; killed last, because it holds the others together
             for process in (*family(self._keeper.pid), self._keeper.pid):
@@ -267,7 +269,8 @@ class _Disk:
 
     def __init__(self, home: Path, limit_bytes: int, keeper: int) -> None:
         self._home, self._limit, self._keeper = home, limit_bytes, keeper
-        self._again_at, self._found = 0.0, 0
+        self._again_at = 0.0
+        self.found_bytes = 0  # by the last look
 
     def is_full(self) -> bool:
         """Whether the job has more than its limit, or the disk has next to nothing left."""
@@ -275,21 +278,13 @@ class _Disk:
             free = os.statvfs(self._home)
             if free.f_bavail * free.f_frsize < _LEAST_FREE:
                 return True
-        return bool(self._limit) and self.used_bytes() > self._limit
+        self._look()
+        return bool(self._limit) and self.found_bytes > self._limit
 
-    def used_bytes(self) -> int:
-        """What the job has, as of the last look."""
+    def _look(self) -> None:
         began = time.monotonic()
         if began >= self._again_at:
             with contextlib.suppress(OSError):
-                found = sum(_size(os.path.join(folder, name)) for folder, _, names in os.walk(self._home) for name in names)
-                self._found = found + unnamed_bytes(self._keeper, os.stat(self._home).st_dev)
-            self._again_at = time.monotonic() + 20 * (time.monotonic() - began)
-        return self._found
-
-
-def _size(path: str) -> int:
-    try:
-        return os.lstat(path).st_blocks * 512
-    except OSError:
-        return 0
+                self.found_bytes = size_bytes(self._home) + unnamed_bytes(self._keeper, os.stat(self._home).st_dev)
+            took_s = time.monotonic() - began
+            self._again_at = time.monotonic() + max(20 * took_s, 0.0 if self._limit else _DISK_EVERY_S)

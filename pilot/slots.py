@@ -8,6 +8,8 @@ from typing import Any
 
 from schemas.rules.matching import requirements
 
+MOST_AT_ONCE = 200  # attempts that one beat can name
+
 
 @dataclass(frozen=True)
 class Share:
@@ -52,7 +54,7 @@ class Slots:
         if not self._held:
             return True
         free = self.free()
-        return self._pool and free.processors > 0 and free.memory_mb >= self._fair_mb(1)
+        return self._pool and len(self._held) < MOST_AT_ONCE and free.processors > 0 and free.memory_mb >= self._fair_mb(1)
 
     def take(self, key: Hashable, description: Mapping[str, Any]) -> Share | None:
         """The job's share, its own until give_back; None when it does not fit now. What never fits gets all that there is."""

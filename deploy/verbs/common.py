@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from bus.apply import Words
 from bus.client import Client
@@ -157,7 +158,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(safe(cell).replace("[", r"\[") for cell in row))
+        table.add_row(*(Text(safe(cell)) for cell in row))  # not markup, which strangers could write too
     data.print(table)
 
 

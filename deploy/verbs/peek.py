@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bus.errors import Invalid
-from deploy.verbs.common import Json, client, job_ids, print_json, print_table, talk
+from deploy.verbs.common import Json, client, job_ids, print_json, print_table, safe, talk
 
 COLUMNS = ("Said at", "Attempt", "Wall time (s)", "CPU time (s)", "Memory (MB)", "Disk (MB)")
 
@@ -30,7 +30,7 @@ def run(
     if "at" in said:
         print_table(COLUMNS, [row(said)])
         for line in said.get("last_lines", ()):
-            typer.echo(line)
+            typer.echo(safe(line))
     if not said["fresh"]:
         talk.print(f"its pilot did not answer within {wait} s" + ("; that is what it said last" if "at" in said else ""))
 

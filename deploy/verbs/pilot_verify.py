@@ -19,7 +19,7 @@ def run(
 ) -> None:
     """Check a pilot's wrapper."""
     trusted = public_key.read_text(encoding="ascii") if public_key else ""
-    found = asdict(verify(file.read_text(encoding="utf-8", errors="replace"), trusted))
+    found = asdict(verify(file.read_bytes().decode("latin-1"), trusted))
     if json:
         print_json(found)
     else:

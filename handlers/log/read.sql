@@ -21,7 +21,7 @@ WITH waiting AS (
     SELECT p.*, p.total > max(p.before + p.count) OVER (PARTITION BY p.stream) AS unread
     FROM placed p WHERE p.before <= %(limit)s
 )
-SELECT w.attempt, w.stream, w.seen, w.unread, c.lines, EXISTS (SELECT FROM waiting o WHERE o.attempt > w.attempt) AS others
+SELECT w.attempt, w.stream, w.seen, w.unread, c.lines, (SELECT max(attempt) FROM waiting) > w.attempt AS others
 FROM wanted w JOIN log.chunks c ON c.subject = %(subject)s AND c.attempt = w.attempt AND c.stream = w.stream
     AND c.first_number = w.first_number AND c.said_at = w.said_at
 ORDER BY w.stream, w.first_number, w.said_at;

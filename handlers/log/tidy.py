@@ -19,5 +19,6 @@ def decide(time: str, days: int) -> tuple[date, int]:
 def handle(event: Event, db: Db, hands: int) -> Iterable[Event]:
     """`hands` is for how many days lines are kept."""
     today, days = decide(event.time, hands)
-    db.run("tidy", today=today, days=days)
+    db.run("lines", today=today, days=days)
+    db.run("phases", today=today, days=days)
     return []

@@ -15,9 +15,11 @@ STALLED = "Job stalled: pilot not running"  # DIRAC's
 
 
 def decide(beat: Mapping[str, Any] | None) -> str:
-    """The pilot's state from now on; nothing when it has left, or has beaten since the timer was due."""
+    """The pilot's state from now on, its own when it has left; nothing when it has beaten since the timer was due."""
     if beat is None or beat["heard"]:
         return ""
+    if beat["state"] not in ("Running", "Unknown", "Waiting"):
+        return str(beat["state"])
     return "Aborted" if beat["state"] == "Unknown" else "Unknown"
 
 
@@ -27,6 +29,9 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
     beat = db.one("beat", pilot_id=pilot_id)
     state = decide(beat)
     if beat is None or not state:
+        return []
+    if state == beat["state"]:
+        db.run("forget", pilot_id=pilot_id)
         return []
     jobs = db.all("jobs", pilot_id=pilot_id)
     db.run("lose", pilot_id=pilot_id, state=state)

@@ -12,7 +12,7 @@ SELECT job_id, attempt, version, owner, vo FROM job.jobs
 WHERE pilot_id = %(pilot_id)s AND state IN ('Running', 'Completing') ORDER BY job_id;
 
 -- name: lose
-UPDATE pilot.pilots SET state = %(state)s WHERE pilot_id = %(pilot_id)s AND state IN ('Running', 'Unknown');
+UPDATE pilot.pilots SET state = %(state)s WHERE pilot_id = %(pilot_id)s AND state IN ('Running', 'Unknown', 'Waiting');
 
 -- name: wait
 INSERT INTO bus.timers VALUES ('beat/' || %(pilot_id)s, clock_timestamp() + make_interval(secs => %(within_s)s), 'pilot.silent.v1',

@@ -36,7 +36,7 @@ def parse(texts: Mapping[str, str], environment: Mapping[str, str], now_s: float
         queue=job.get("AccountingGroup") or job.get("AcctGroup"),
         processors=whole(machine.get("Cpus", "")) or whole(job.get("CpusProvisioned", job.get("RequestCpus", ""))),
         memory_mb=whole(machine.get("Memory", "")) or whole(job.get("MemoryProvisioned", job.get("RequestMemory", ""))),
-        gpus=whole(machine.get("GPUs", "")) or len(assigned) or None,
+        gpus=whole(machine["GPUs"]) if machine.get("GPUs") else len(assigned) or None,
         wall_left_s=max(0, int(min(ends) - now_s)) if ends else None,
     )
 

@@ -34,7 +34,7 @@ def parse(texts: Mapping[str, str], environment: Mapping[str, str], now_s: float
     return said(
         queue=fields.get("queue") or environment.get("PBS_QUEUE"),
         processors=_processors(fields, environment, nodes),
-        memory_mb=megabytes(fields.get("Resource_List.mem", "")),
+        memory_mb=megabytes(fields.get("Resource_List.mem", "")) if len(set(nodes)) <= 1 else None,
         gpus=whole(fields.get("Resource_List.ngpus", "")),
         whole_node=True if "excl" in fields.get("Resource_List.place", "").split(":") else None,
         wall_limit_s=wall_limit_s,

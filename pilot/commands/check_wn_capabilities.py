@@ -27,7 +27,7 @@ def measure(workdir: Path, wanted: Sequence[str] = (), slot: Optional[Mapping[st
         "ram_mb": min(limit for limit in memory if limit),
         "node_ram_mb": node_mb,
         "disk_mb": shutil.disk_usage(workdir).free >> 20,
-        "gpus": gpus.measure(os.environ),
+        "gpus": gpus.measure(os.environ)[: given.get("gpus")],
         "cvmfs": cvmfs.measure(wanted),
         "containers": containers.measure(),
         "host": socket.gethostname()[:128],

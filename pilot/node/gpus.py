@@ -27,7 +27,8 @@ def visible(gpus: list[dict[str, Any]], environment: Mapping[str, str]) -> list[
         if chosen is not None:
             # ids of parts of a GPU are in no list: as many as are named, and no more than there are
             known = [gpu for gpu in gpus if str(gpu.get("index")) in chosen or gpu.get("uuid") in chosen]
-            gpus = known or gpus[: len(chosen)]
+            parts = [one for one in chosen if not one.isdecimal()]  # a number that is none's is a way to say none
+            gpus = known or gpus[: len(parts)]
     return gpus
 
 

@@ -27,7 +27,7 @@ from schemas.rules.log_levels import DEBUG, INFO, WARNING, has_marks, level_of, 
 
 __all__ = ["LONGEST_TEXT", "MOST_IN_BATCH", "Lines", "Stream"]
 _ANNOUNCE_EVERY_S = 1.0
-LAST_LINES = 20
+LAST_LINES, LONGEST_TAIL = 20, 200
 
 
 class Lines:
@@ -53,7 +53,7 @@ class Lines:
         self._waiting = self._debug = self._in_memory = self._held_lines = 0
 
     def __len__(self) -> int:
-        return self._waiting
+        return self._waiting + len(self._lost)  # a loss is still to be said
 
     def keep_from(self, level: str) -> None:
         """From now on the pilot's own lines below this level are as if never written; a payload's are its owner's."""
@@ -81,17 +81,23 @@ class Lines:
     def batch(self) -> dict[str, Any] | None:
         """The next lines of the next stream as the body of log.written.v1, without its pilot_id; None when none waits."""
         with self._lock:
-            self._announce()
-            while self._ready:
-                stream, _ = self._ready.popitem(last=False)
-                queue = self._queues[stream]
-                lines = self._take(queue)
-                if queue.blocks:
-                    self._ready[stream] = None  # the others first, the next time
-                if lines:
-                    own = {} if stream.job_id is None else {"job_id": stream.job_id, "attempt": stream.attempt}
-                    return {"stream": stream.name, **body_of(lines), **own}
-            return None
+            while True:
+                self._announce()
+                found = self._next()
+                if found is not None or not self._lost:  # what the disk has lost is seen only when it is taken
+                    return found
+
+    def _next(self) -> dict[str, Any] | None:
+        while self._ready:
+            stream, _ = self._ready.popitem(last=False)
+            queue = self._queues[stream]
+            lines = self._take(queue)
+            if queue.blocks:
+                self._ready[stream] = None  # the others first, the next time
+            if lines:
+                own = {} if stream.job_id is None else {"job_id": stream.job_id, "attempt": stream.attempt}
+                return {"stream": stream.name, **body_of(lines), **own}
+        return None
 
     def _add(self, stream: Stream, texts: Sequence[str], level: str) -> None:
         with self._lock:
@@ -111,10 +117,15 @@ class Lines:
         with self._lock:
             return list(self._tails.get((job_id, attempt), ()))
 
+    def forget(self, job_id: int, attempt: int) -> None:
+        """The attempt is over: nobody asks for its last lines any more."""
+        with self._lock:
+            self._tails.pop((job_id, attempt), None)
+
     def _remember(self, stream: Stream, texts: Sequence[str]) -> None:
         if stream.job_id is not None and stream.attempt is not None and stream.name != "pilot":
             tail = self._tails.setdefault((stream.job_id, stream.attempt), deque(maxlen=LAST_LINES))
-            tail.extend(text[:LONGEST_TEXT] for text in texts)
+            tail.extend(text[:LONGEST_TAIL] for text in texts)
 
     def _queue(self, stream: Stream) -> Queue:
         queue = self._queues.get(stream)

@@ -10,7 +10,7 @@ from typing import Any, Callable, Sequence
 from pilot.wire import amqp, stomp
 from pilot.wire.envelope import seal
 from pilot.wire.lines import MOST_IN_BATCH, Stream
-from pilot.wire.login import Broker, Login
+from pilot.wire.login import Broker, Login, NotRenewed
 from pilot.wire.outbox import Outbox, backoff
 from pilot.wire.session import RENEWED, LoginRefused
 from schemas.rules.log_levels import INFO
@@ -65,6 +65,9 @@ class Link:
     def renewed(self, login: Login) -> None:
         """The connection goes on with this password, and so does each later one."""
         self._login = login
+        if self.outbox.lines_refused:  # for want of a token that holds: the next connection is asked again
+            self.outbox.lines_refused = ""
+            self._session.end()
         self._session.renew(login)
 
     def record(self, name: str, data: dict[str, Any]) -> None:
@@ -163,10 +166,25 @@ class Link:
             self.outbox.connection_lost()
             if not self._worked:
                 self._at += 1
-            self._login = self._login_now()
+            self._take_login()
             self._session = self._new_session()
             if reason != RENEWED and all_tried:
                 self._leaving.wait(backoff(failures))
+
+    def _take_login(self) -> None:
+        """There is something to log in with, once somebody gives it: that the services are away is no refusal."""
+        failures = 0
+        while not self._leaving.is_set():
+            try:
+                login = self._login_now()
+            except NotRenewed as problem:
+                self._complain_of(str(problem))
+                self._leaving.wait(backoff(failures := failures + 1))
+                continue
+            if login.password != self._login.password:
+                self.outbox.lines_refused = ""
+            self._login = login
+            return
 
     def _unreached(self, broker: Broker) -> str:
         return f"the broker {broker} can not be reached: {self._reasons.get(broker, 'it does not answer')}"

@@ -11,6 +11,10 @@ PORTS = {"amqps": 5671, "stomps": 61614}
 _BETWEEN = re.compile(r"[\s,]+(?=[A-Za-z0-9+]+://)")
 
 
+class NotRenewed(Exception):
+    """The token has ended, and whoever gives new ones does not answer now."""
+
+
 @dataclass(frozen=True)
 class Broker:
     """One address at which a broker listens, and in which words."""

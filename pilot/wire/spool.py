@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -56,7 +57,8 @@ class Spool:
             if self._waiting:
                 self._write({"confirmed": event_id}, durable=False)
             else:
-                os.ftruncate(self._file, 0)
+                with contextlib.suppress(OSError):  # a broken disk must not end the line to the broker
+                    os.ftruncate(self._file, 0)
 
     def close(self) -> None:
         """The file is let go, and gone when nothing waits in it."""
@@ -75,7 +77,8 @@ class Spool:
                 os.fsync(self._file)
             self.complaint = ""
         except OSError as problem:
-            os.ftruncate(self._file, start)
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, start)
             self.complaint = f"the spool {self.path} can not be written ({problem.strerror}); events are kept in memory only"
 
 

@@ -7,8 +7,9 @@ ALTER TABLE site.sites
 CREATE FUNCTION site.policy(the_site text)
 RETURNS TABLE (beat_s integer, silent_s integer, lease_s integer, grace_s integer, when_lost text) LANGUAGE sql STABLE AS $$
     SELECT beat_s, ceil(beat_s * 3.3)::integer, lease_s, greatest(2, least(30, lease_s / 4)), when_lost
-    FROM (SELECT coalesce(min(s.beat_s), 60) AS beat_s, coalesce(min(s.lease_s), 1800) AS lease_s,
-                 coalesce(min(s.when_lost), 'reschedule') AS when_lost
+    -- at least four beats to a lease: one that is lost must not end it
+    FROM (SELECT greatest(1, least(coalesce(min(s.beat_s), 60), coalesce(min(s.lease_s), 1800) / 4)) AS beat_s,
+                 coalesce(min(s.lease_s), 1800) AS lease_s, coalesce(min(s.when_lost), 'reschedule') AS when_lost
           FROM site.sites s WHERE s.site = the_site) known
 $$;
 
@@ -38,6 +39,11 @@ DECLARE
     held bigint[];
 BEGIN
     SELECT * INTO policy FROM site.policy(the_site);
+    IF EXISTS (SELECT FROM pilot.beats b WHERE b.pilot_id = the_pilot
+               AND (b.measures->>'number')::bigint > (measures->>'number')::bigint) THEN
+        RETURN; -- an older one that comes late: what it names may be over by now, and whoever sent it waits no more
+    END IF;
+    PERFORM FROM pilot.pilots p WHERE p.pilot_id = the_pilot FOR SHARE; -- its leaving, being kept right now, comes first
     IF NOT EXISTS (SELECT FROM pilot.pilots p WHERE p.pilot_id = the_pilot AND p.state IN ('Done', 'Failed', 'Aborted', 'Deleted')) THEN
         INSERT INTO pilot.beats AS known VALUES (the_pilot, clock_timestamp(), measures)
         ON CONFLICT (pilot_id) DO UPDATE SET at = excluded.at, measures = excluded.measures;
@@ -100,6 +106,8 @@ CREATE FUNCTION pilot.give_order(
 DECLARE
     given bigint;
 BEGIN
+    -- the numbers of a pilot's orders are seen in their order: it asks for those after the last one that it knows
+    PERFORM pg_advisory_xact_lock(hashtextextended('pilot.order/' || the_pilot, 0));
     SELECT o.number INTO given FROM pilot.orders o
     WHERE o.pilot_id = the_pilot AND o."order" = the_order AND o.outcome IS NULL AND o.expires_at > clock_timestamp()
       AND o.job_id IS NOT DISTINCT FROM the_job AND o.attempt IS NOT DISTINCT FROM the_attempt

@@ -25,7 +25,12 @@ BEGIN
         WHERE i.inhparent = parent::regclass AND c.relname ~ '_[0-9]{8}$'
           AND to_date(right(c.relname, 8), 'YYYYMMDD') < today - days
     LOOP
-        EXECUTE format('DROP TABLE %I.%I', room, name);
+        BEGIN
+            SET LOCAL lock_timeout = '500ms'; -- who waits for a long reader holds up everybody behind: the next minute will do
+            EXECUTE format('DROP TABLE %I.%I', room, name);
+        EXCEPTION WHEN lock_not_available THEN
+            NULL;
+        END;
     END LOOP;
     EXECUTE format('DELETE FROM %I.%I WHERE %I < %L', room, base || '_default', moment, (today - days)::timestamp AT TIME ZONE 'UTC');
 END $$;

@@ -5,6 +5,7 @@ CREATE TABLE match.withdrawals (
     withdrawn_at timestamptz NOT NULL,
     PRIMARY KEY (pilot_id, request_id)
 );
+CREATE INDEX withdrawals_withdrawn_at ON match.withdrawals (withdrawn_at);
 
 -- A claim and a withdrawal of the same request come one after the other, each to its end.
 CREATE FUNCTION match.lock_request(the_pilot text, the_request uuid) RETURNS void LANGUAGE sql AS $$
@@ -28,7 +29,9 @@ END $$;
 CREATE FUNCTION match.withdraw(the_pilot text, the_request uuid) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM match.lock_request(the_pilot, the_request);
-    DELETE FROM match.withdrawals w WHERE w.pilot_id = the_pilot AND w.withdrawn_at < now() - interval '1 day';
+    DELETE FROM match.withdrawals w WHERE w.ctid = ANY (ARRAY(
+        SELECT old.ctid FROM match.withdrawals old WHERE old.withdrawn_at < now() - interval '1 day'
+        ORDER BY old.withdrawn_at LIMIT 10 FOR UPDATE SKIP LOCKED));
     INSERT INTO match.withdrawals VALUES (the_pilot, the_request, clock_timestamp()) ON CONFLICT DO NOTHING;
     RETURN NOT EXISTS (
         SELECT FROM match.claims c JOIN job.jobs j ON j.job_id = c.job_id AND j.attempt = c.attempt AND j.state = 'Matched'

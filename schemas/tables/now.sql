@@ -46,7 +46,12 @@ BEGIN
         WHERE i.inhparent = parent::regclass AND c.relname ~ '_[0-9]{8}$'
           AND to_date(right(c.relname, 8), 'YYYYMMDD') < today - days
     LOOP
-        EXECUTE format('DROP TABLE %I.%I', room, name);
+        BEGIN
+            SET LOCAL lock_timeout = '500ms'; -- who waits for a long reader holds up everybody behind: the next minute will do
+            EXECUTE format('DROP TABLE %I.%I', room, name);
+        EXCEPTION WHEN lock_not_available THEN
+            NULL;
+        END;
     END LOOP;
     EXECUTE format('DELETE FROM %I.%I WHERE %I < %L', room, base || '_default', moment, (today - days)::timestamp AT TIME ZONE 'UTC');
 END $_$;
@@ -146,7 +151,9 @@ CREATE FUNCTION match.withdraw(the_pilot text, the_request uuid) RETURNS boolean
     AS $$
 BEGIN
     PERFORM match.lock_request(the_pilot, the_request);
-    DELETE FROM match.withdrawals w WHERE w.pilot_id = the_pilot AND w.withdrawn_at < now() - interval '1 day';
+    DELETE FROM match.withdrawals w WHERE w.ctid = ANY (ARRAY(
+        SELECT old.ctid FROM match.withdrawals old WHERE old.withdrawn_at < now() - interval '1 day'
+        ORDER BY old.withdrawn_at LIMIT 10 FOR UPDATE SKIP LOCKED));
     INSERT INTO match.withdrawals VALUES (the_pilot, the_request, clock_timestamp()) ON CONFLICT DO NOTHING;
     RETURN NOT EXISTS (
         SELECT FROM match.claims c JOIN job.jobs j ON j.job_id = c.job_id AND j.attempt = c.attempt AND j.state = 'Matched'
@@ -163,6 +170,11 @@ DECLARE
     held bigint[];
 BEGIN
     SELECT * INTO policy FROM site.policy(the_site);
+    IF EXISTS (SELECT FROM pilot.beats b WHERE b.pilot_id = the_pilot
+               AND (b.measures->>'number')::bigint > (measures->>'number')::bigint) THEN
+        RETURN; -- an older one that comes late: what it names may be over by now, and whoever sent it waits no more
+    END IF;
+    PERFORM FROM pilot.pilots p WHERE p.pilot_id = the_pilot FOR SHARE; -- its leaving, being kept right now, comes first
     IF NOT EXISTS (SELECT FROM pilot.pilots p WHERE p.pilot_id = the_pilot AND p.state IN ('Done', 'Failed', 'Aborted', 'Deleted')) THEN
         INSERT INTO pilot.beats AS known VALUES (the_pilot, clock_timestamp(), measures)
         ON CONFLICT (pilot_id) DO UPDATE SET at = excluded.at, measures = excluded.measures;
@@ -204,6 +216,8 @@ CREATE FUNCTION pilot.give_order(the_pilot text, the_order text, the_job bigint,
 DECLARE
     given bigint;
 BEGIN
+    -- the numbers of a pilot's orders are seen in their order: it asks for those after the last one that it knows
+    PERFORM pg_advisory_xact_lock(hashtextextended('pilot.order/' || the_pilot, 0));
     SELECT o.number INTO given FROM pilot.orders o
     WHERE o.pilot_id = the_pilot AND o."order" = the_order AND o.outcome IS NULL AND o.expires_at > clock_timestamp()
       AND o.job_id IS NOT DISTINCT FROM the_job AND o.attempt IS NOT DISTINCT FROM the_attempt
@@ -304,8 +318,9 @@ CREATE FUNCTION site.policy(the_site text) RETURNS TABLE(beat_s integer, silent_
     LANGUAGE sql STABLE
     AS $$
     SELECT beat_s, ceil(beat_s * 3.3)::integer, lease_s, greatest(2, least(30, lease_s / 4)), when_lost
-    FROM (SELECT coalesce(min(s.beat_s), 60) AS beat_s, coalesce(min(s.lease_s), 1800) AS lease_s,
-                 coalesce(min(s.when_lost), 'reschedule') AS when_lost
+    -- at least four beats to a lease: one that is lost must not end it
+    FROM (SELECT greatest(1, least(coalesce(min(s.beat_s), 60), coalesce(min(s.lease_s), 1800) / 4)) AS beat_s,
+                 coalesce(min(s.lease_s), 1800) AS lease_s, coalesce(min(s.when_lost), 'reschedule') AS when_lost
           FROM site.sites s WHERE s.site = the_site) known
 $$;
 
@@ -907,6 +922,8 @@ CREATE INDEX jobs_owner ON job.jobs USING btree (owner, job_id);
 CREATE INDEX jobs_pilot ON job.jobs USING btree (pilot_id) WHERE (state = ANY (ARRAY['Matched'::text, 'Running'::text, 'Completing'::text]));
 
 CREATE INDEX jobs_waiting ON job.jobs USING btree (queue_id, priority DESC, job_id) WHERE (state = 'Waiting'::text);
+
+CREATE INDEX withdrawals_withdrawn_at ON match.withdrawals USING btree (withdrawn_at);
 
 CREATE INDEX orders_of_job ON pilot.orders USING btree (job_id, attempt) WHERE (job_id IS NOT NULL);
 

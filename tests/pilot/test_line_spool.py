@@ -183,15 +183,17 @@ def test_streams_take_turns(tmp_path: Path) -> None:
     assert [(lines.batch() or {})["stream"] for _ in range(3)] == ["std.out", "pilot", "std.out"]
 
 
-def test_lines_below_the_level_that_is_wanted_are_as_if_never_written() -> None:
+def test_lines_of_the_pilot_below_the_level_that_is_wanted_are_as_if_never_written() -> None:
     lines, heard = Lines(), Heard()
     lines.keep_from("info")
-    lines.add_all(OUT, ["one", "DEBUG two", "2026-11-21 [x] DEBUG three", "four"])
-    lines.add(OWN, "five", "debug")
+    lines.add_all(OUT, ["one", "DEBUG two"])
+    lines.add(OWN, "three", "debug")
+    lines.add(OWN, "four", "info")
     lines.keep_from("debug")
-    lines.add_all(OUT, ["debug: five"])
+    lines.add(OWN, "five", "debug")
     heard.drain(lines)
-    assert heard.texts == {("std.out", 1): "one", ("std.out", 2): "four", ("std.out", 3): "debug: five"}
+    own = {("pilot", 1): "four", ("pilot", 2): "five"}
+    assert heard.texts == {("std.out", 1): "one", ("std.out", 2): "DEBUG two"} | own
 
 
 def test_adding_is_quick_however_much_there_is(tmp_path: Path) -> None:
