@@ -53,7 +53,7 @@ class Lines:
         self._waiting = self._debug = self._in_memory = self._held_lines = 0
 
     def __len__(self) -> int:
-        return self._waiting + len(self._lost)  # a loss is still to be said
+        return self._waiting
 
     def keep_from(self, level: str) -> None:
         """From now on the pilot's own lines below this level are as if never written; a payload's are its owner's."""
