@@ -93,6 +93,22 @@ def test_an_altered_one_does_not_start(archive: bytes, key: ReleaseKey, tmp_path
         verify(script)
 
 
+EVIL = (
+    "cat >\"$work/zip\" <<'END_OF_PILOTBUS_FILE'\nEND_OF_PILOTBUS\0_FILE\necho EVIL\n"
+    "cat >/dev/null <<'END_OF_PILOTBUS_FILE'\nEND_OF_PILOTBUS_FILE\n"
+)
+
+
+@attack("man in the middle", "hides shell lines in blocks that a reader and a shell end at different places")
+@pytest.mark.parametrize("evil", [EVIL, EVIL.replace("\0", ""), EVIL.replace("\0", "\r"), EVIL.replace("zip", "manifest")])
+def test_hidden_lines_are_seen(archive: bytes, key: ReleaseKey, evil: str) -> None:
+    script = wrap(archive, key, addresses={})
+    verify(script, key.public())
+    at = script.index('cat >"$work/manifest"')
+    with pytest.raises(Invalid):
+        verify(script[:at] + evil + script[at:], key.public())
+
+
 @attack("man in the middle", "sends a pilot of another key, of old, or older than allowed")
 @pytest.mark.parametrize(
     ("what", "code"), [("another key", 22), ("expired", 24), ("downgraded", 25), ("older than allowed", 25), ("no version", 25)]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pilot.heart import Lease, clock_s
+from pilot.heart import Heart, Lease, clock_s
 from tests.pilot.conftest import Start
 from tests.pilot.counterpart import Services, Store, leases
 from tests.pilot.jobs import Jobs
@@ -38,6 +39,40 @@ def test_a_lease_holds_until_it_ends_and_what_is_over_stays_over() -> None:
     lease.lose()
     lease.give(clock_s() + 100)
     assert lease.over
+
+
+class Speechless:
+    """A pilot whose services answer each beat at once, and whose beats are kept."""
+
+    pilot_id = "p1"
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.beats, self.complaints = home, list[dict[str, Any]](), list[str]()
+
+    def ask(self, _name: str, data: dict[str, Any], _again_after_s: float) -> Future[dict[str, Any]]:
+        self.beats.append(data)
+        reply: Future[dict[str, Any]] = Future()
+        named = [{name: job[name] for name in ("job_id", "attempt")} for job in data["jobs"]]
+        reply.set_result({"beat_s": 1, "leases": [{**job, "lease_s": 60} for job in named]})
+        return reply
+
+    def complain(self, text: str) -> None:
+        self.complaints.append(text)
+
+
+def test_a_job_that_can_not_be_measured_stops_no_heart(tmp_path: Path) -> None:
+    def deep() -> dict[str, Any]:
+        raise RecursionError
+
+    pilot = Speechless(tmp_path)
+    heart = Heart(pilot, lambda: None)
+    with heart.hold(1, 1) as lease:
+        assert heart.decided(lease, 10)
+        lease.measure = deep
+        with heart.hold(2, 1) as other:
+            assert heart.decided(other, 10)
+    assert pilot.complaints == []
+    assert pilot.beats[-1]["number"] >= 2
 
 
 def test_a_job_that_is_not_the_pilots_is_never_started(jobs: Jobs, services: Services, start: Start, tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ SILENT = event("pilot.silent.v1", "p1", {"pilot_id": "p1"}, authid="")
 LEFT_S = "SELECT round(extract(epoch FROM due_at - clock_timestamp())) FROM bus.timers WHERE timer = %s"
 
 
-def beat(*jobs: dict[str, Any], pilot_id: str = "p1") -> Event:
+def beat(*jobs: dict[str, Any], pilot_id: str = "p1", number: int = 1) -> Event:
     """A pilot lives and has these attempts."""
-    data = {"pilot_id": pilot_id, "number": 1, "load": 0.5, "jobs": list(jobs)}
+    data = {"pilot_id": pilot_id, "number": number, "load": 0.5, "jobs": list(jobs)}
     return event("pilot.beat.v1", pilot_id, data, authid=f"pilot-{pilot_id}")
 
 
@@ -106,3 +106,14 @@ def test_a_pilot_that_has_left_is_not_waited_for(story: Story) -> None:
     story.when(beat(), once=False)  # said before it left, and late
     assert story.rows("SELECT timer FROM bus.timers") == []
     assert story.rows("SELECT pilot_id FROM pilot.beats") == []
+
+
+def test_an_older_beat_that_comes_late_renews_nothing(story: Story) -> None:
+    running(story).given("pilot.beat", beat(number=3))
+    story.when(beat(MINE, number=2), once=False).then(("pilot.beat.v1.reply", {"leases": []}))
+    story.when(beat(MINE, number=3), once=False).then(("pilot.beat.v1.reply", {"leases": [MINE | {"lease_s": 1799}]}))
+
+
+def test_a_lease_has_room_for_several_beats_whatever_the_site_says(story: Story) -> None:
+    matched(story).sql("UPDATE site.sites SET beat_s = 3600, lease_s = 100")
+    story.when(beat(MINE), once=False).then(("pilot.beat.v1.reply", {"beat_s": 25, "leases": [MINE | {"lease_s": 99}]}))

@@ -46,3 +46,12 @@ def test_a_stalled_job_that_reports_its_end_is_done(story: Story) -> None:
 
 def test_who_was_never_heard_of_is_not_lost(story: Story) -> None:
     story.when(event("pilot.silent.v1", "p9", {"pilot_id": "p9"}, authid="")).then()
+
+
+def test_a_pilot_that_has_left_is_forgotten_and_not_lost_again_and_again(story: Story) -> None:
+    booted(story).given("pilot.beat", beat()).sql(FIRED)
+    story.sql("UPDATE pilot.pilots SET state = 'Done'")  # its leaving was kept while its last beat was taken
+    assert decide({"heard": False, "state": "Done"}) == "Done"
+    story.when(SILENT).then()
+    assert story.rows("SELECT pilot_id FROM pilot.beats") == []
+    assert story.rows("SELECT timer FROM bus.timers") == []
