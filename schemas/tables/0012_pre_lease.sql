@@ -40,7 +40,7 @@ DECLARE
 BEGIN
     SELECT * INTO policy FROM site.policy(the_site);
     IF EXISTS (SELECT FROM pilot.beats b WHERE b.pilot_id = the_pilot
-               AND (b.measures->>'number')::bigint > (measures->>'number')::bigint) THEN
+               AND (b.measures->>'number')::bigint > (beat.measures->>'number')::bigint) THEN
         RETURN; -- an older one that comes late: what it names may be over by now, and whoever sent it waits no more
     END IF;
     PERFORM FROM pilot.pilots p WHERE p.pilot_id = the_pilot FOR SHARE; -- its leaving, being kept right now, comes first
