@@ -132,7 +132,7 @@ class Loop:
         attempt = 0
         while True:
             try:
-                work()
+                return work()
             except psycopg.errors.QueryCanceled:
                 raise  # it takes too long, and would again: the fault of what was asked, not of the database
             except (psycopg.OperationalError, Later, Unavailable) as problem:
@@ -144,8 +144,6 @@ class Loop:
                     log.warning("loop.paused", handler=self.name, reason=str(problem))
                 self.stopping.wait(back_off(attempt := attempt + 1, cap_s=5))
                 self.transport.beat()
-            else:
-                return
 
     def failed(self, delivery: Delivery, event: Event) -> None:
         """A bug: the traceback is kept, and the message goes back, one delivery burnt, until the limit parks it."""
