@@ -31,6 +31,8 @@ from bus.topology import Topology
 REPLY_TO = "amq.rabbitmq.reply-to"
 FIRST_ACCOUNT = "pilotbus-first-account"
 HEARTBEAT_S = 30
+# its own: a program that seeds Python's must not make a crowd knock together
+_CHANCE = random.Random()
 LOST = (
     OSError,
     amqp.exceptions.ConnectionError,
@@ -67,7 +69,7 @@ class Delivery:
 
 def back_off(attempt: int, cap_s: float = 30.0) -> float:
     """Seconds to wait before try number `attempt` (0, 1, 2 …): exponential with full jitter."""
-    return random.uniform(0, min(cap_s, 0.1 * 2**attempt))
+    return _CHANCE.uniform(0, min(cap_s, 0.1 * 2**attempt))
 
 
 class Transport:

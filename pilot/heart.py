@@ -22,6 +22,8 @@ _MOST_TOLD_BYTES = 40_000
 _AGAIN_S = 10.0
 _REFUSED_AGAIN_S = 5.0
 _SHOWN_S = 15.0
+# its own: beats must not fall together because a program seeded Python's
+_CHANCE = random.Random()
 
 
 class Beating(Protocol):
@@ -71,7 +73,7 @@ class Lease:
 
 
 class Heart:
-    """Beats from start() on, as long as this process lives; every thread may hold a lease."""
+    """Beats from start() to stop(); every thread may hold a lease."""
 
     def __init__(self, pilot: Beating, changed: Callable[[], None]) -> None:
         """`changed` is called whenever a lease may have been given or be over."""
@@ -84,12 +86,18 @@ class Heart:
         self._number = 0
         self._answered = 0
         self._started = False
+        self._stopped = False
 
     def start(self) -> None:
         """The first beat is said."""
         if not self._started:
             self._started = True
             threading.Thread(target=self._live, name="heart", daemon=True).start()
+
+    def stop(self) -> None:
+        """No further beat is said."""
+        self._stopped = True
+        self.soon()
 
     @contextlib.contextmanager
     def hold(self, job_id: int, attempt: int) -> Iterator[Lease]:
@@ -137,6 +145,8 @@ class Heart:
         next_s = 0.0
         while True:
             self._sleep_until(next_s)
+            if self._stopped:
+                return
             try:
                 pause_s = self._beat()
             except Exception as bug:  # whatever it is, jobs must not die of a heart that has stopped
@@ -177,7 +187,7 @@ class Heart:
         except Refused as refusal:
             self._pilot.complain(f"no lease is renewed: {refusal.reason}")
             return _REFUSED_AGAIN_S
-        return max(0.0, sent_s + self._beat_s * random.uniform(0.9, 1.1) - clock_s())
+        return max(0.0, sent_s + self._beat_s * _CHANCE.uniform(0.9, 1.1) - clock_s())
 
     def _heard(self, _reply: object) -> None:
         with self._news:

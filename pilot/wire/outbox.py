@@ -18,11 +18,13 @@ MOST_BATCHES_OUT = 32
 # the gate takes 200 messages a second from a pilot; the others are for what is not a log
 _BATCHES_PER_S = 120.0
 _BATCHES_AT_ONCE = 240.0
+# its own, so that a program that seeds Python's neither lines up a crowd of pilots nor has its own numbers disturbed
+_CHANCE = random.Random()
 
 
 def backoff(attempt: int, *, first_s: float = 0.5, cap_s: float = 30.0) -> float:
     """The seconds to wait before this attempt (0, 1, 2…): anything up to a bound that doubles, so that a crowd spreads."""
-    return random.uniform(0, min(cap_s, first_s * 2 ** min(attempt, 16)))
+    return _CHANCE.uniform(0, min(cap_s, first_s * 2 ** min(attempt, 16)))
 
 
 @dataclass(eq=False)

@@ -196,7 +196,7 @@ class Cable:
     def close(self) -> None:
         """The port is free."""
         self.cut()
-        self._listener.close()
+        _shut(self._listener)  # closed alone, it would leave its thread waiting for ever
 
     def _serve(self) -> None:
         while True:

@@ -73,6 +73,7 @@ def test_a_job_that_can_not_be_measured_stops_no_heart(tmp_path: Path) -> None:
             assert heart.decided(other, 10)
     assert pilot.complaints == []
     assert pilot.beats[-1]["number"] >= 2
+    heart.stop()
 
 
 def test_a_job_that_is_not_the_pilots_is_never_started(jobs: Jobs, services: Services, start: Start, tmp_path: Path) -> None:
