@@ -14,7 +14,7 @@ from typing import Any
 from bus.sql import statements
 
 HOUSE = Path(__file__).resolve().parents[1] / "handlers"
-VERBS = ("handle", "act", "answer", "page")
+VERBS = ("handle", "act", "answer", "serve", "page")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Handler:
     emits: tuple[str, ...]
     wakes: tuple[str, ...] = ()
     empty: Mapping[str, Any] | None = None
+    memory: Callable[..., Any] | None = None
     sql: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""
     handed: bool = False  # whether a `handle` wants hands: such as only think, and touch nothing
@@ -80,7 +81,9 @@ def _handler(name: str, path: Path, module: ModuleType, known: Mapping[str, Any]
         raise LookupError(f"{path}: wants exactly one of {', '.join(VERBS)}, has {verbs}")
     sql = statements(path.with_suffix(".sql"))
     summary = (module.__doc__ or "").strip().split("\n")[0]
-    empty = getattr(module, "EMPTY", None)
+    empty, memory = getattr(module, "EMPTY", None), getattr(module, "MEMORY", None)
+    if verbs == ["serve"] and memory is None:
+        raise LookupError(f"{path}: a `serve` remembers who waits, and names its MEMORY")
     function = getattr(module, verbs[0])
     handed = verbs[0] == "handle" and "hands" in inspect.signature(function).parameters
-    return Handler(name, verbs[0], function, consumes, emits, wakes, empty, sql, summary, handed)
+    return Handler(name, verbs[0], function, consumes, emits, wakes, empty, memory, sql, summary, handed)

@@ -305,6 +305,8 @@ class JobWaitingV1(TypedDict):
     job_id: int
     attempt: int
     queue_id: int
+    priority: NotRequired[int]
+    job_group: NotRequired[str]
 
 
 class LogReadV1(TypedDict):

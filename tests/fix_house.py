@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from bus.administration import NoAdministration
-from bus.apply import Words, answer, apply
+from bus.apply import Words, answer, apply, serve
 from bus.discover import Handler, handlers
 from bus.event import Event
 from bus.login import account_of
@@ -56,8 +56,8 @@ class Story:
     def given(self, name: str, *events: Event) -> Story:
         """Another handler has applied these."""
         handler = self._found[name]
-        if handler.verb == "answer":
-            answer(handler, events, (), self._db, self._words)
+        if handler.verb in ("answer", "serve"):
+            (serve if handler.verb == "serve" else answer)(handler, events, (), self._db, self._words)
         else:
             apply(handler, events, self._db, self._words, once=False)
         return self
@@ -75,7 +75,8 @@ class Story:
 
     def asked(self, *requests: Event, wakes: tuple[Event, ...] = ()) -> Story:
         """The test's `answer` handler was asked these."""
-        replies, stored = answer(self._handler, requests, wakes, self._db, self._words)
+        ask = serve if self._handler.verb == "serve" else answer
+        replies, stored = ask(self._handler, requests, wakes, self._db, self._words)
         self._answers = [*replies.values(), *(item.event for item in stored)]
         return self
 

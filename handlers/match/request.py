@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bus import Db, Event
-from schemas.rules.matching import MOST_PROCESSORS, WHOLE_NODE, fits
+from handlers.match.memory import Memory, Pick
+from handlers.match.parked import Ask
+from schemas.rules.matching import WHOLE_NODE
 
 CONSUMES = ("match.request.v1",)
-WAKES = ("job.waiting.v1",)
+WAKES = ("job.waiting.v1", "pilot.disconnected.v1")
 EMITS = ("job.matched.v1",)
-EMPTY = {"job": None}
+MEMORY = Memory
 
 START_WITHIN_S = 120
+LONGEST_WAIT_S = 1200  # the broker closes a channel whose delivery waits for 30 minutes
+MOST_AT_ONCE = 500
 OTHERS_WORD = ("Owner", "OwnerGroup")  # whose jobs a pilot takes is not the pilot's to say
-
-
-def decide(resource: Mapping[str, Any], queues: Sequence[Mapping[str, Any]]) -> list[int]:
-    """The task queues whose jobs fit the resource: highest priority first, then the largest, then the longest waiting."""
-    eligible = [queue for queue in queues if fits(dict(resource), queue["requirements"])]
-    ranked = sorted(eligible, key=lambda q: (-q["priority"], -_size(q["requirements"]), q["job_id"]))
-    return [queue["queue_id"] for queue in ranked]
-
-
-def _size(needs: Mapping[str, Any]) -> int:
-    return MOST_PROCESSORS + 1 if needs["WholeNode"] else int(needs["MinNumberOfProcessors"])
 
 
 def offered(resource: Mapping[str, Any], pilot: Mapping[str, Any], vos: Sequence[str]) -> dict[str, Any]:
@@ -41,55 +37,105 @@ def offered(resource: Mapping[str, Any], pilot: Mapping[str, Any], vos: Sequence
     return {name: value for name, value in resource.items() if name not in OTHERS_WORD} | placed
 
 
-def demanding(queue: dict[str, Any], least: Mapping[str, str]) -> dict[str, Any]:
-    """The queue with what its jobs' community demands today: a policy is no part of a job."""
-    needs = queue["requirements"]
-    return queue | {"requirements": needs | {"LeastIsolation": least.get(needs["VO"], "none")}}
-
-
-def answer(requests: Sequence[Event], wakes: Sequence[Event], db: Db) -> Iterable[Event]:
-    woken = sorted({wake.data["queue_id"] for wake in wakes}) or None
-    queues = db.all("queues", queue_ids=woken)
-    pilots = {row["account"]: row for row in db.all("pilots", accounts=[request.authid for request in requests])}
-    least = {row["vo"]: row["least_isolation"] for row in db.all("vos")}
-    queues = [demanding(queue, least) for queue in queues]
+def serve(requests: Sequence[Event], wakes: Sequence[Event], db: Db, memory: Memory) -> Iterable[Event]:
+    memory.hear(wakes, db)
+    pilots = memory.pilots(db, [request.authid or "" for request in requests])
+    asks = []
     for request in requests:
         pilot = pilots[request.authid or ""]
         if pilot["banned"]:
             yield request.refuse("denied", pilot["banned"])
-            continue
-        claim = None if wakes else db.one("claimed", **_who(request))
-        if claim is None and queues:
-            claim = _claim(request, offered(request.data["resource"], pilot, list(least)), queues, db)
-            if claim is not None and claim["job_id"] is None:
-                yield request.reply(EMPTY)
-                continue
-            if claim is not None:
-                told = {"pilot_id": request.data["pilot_id"], "site": pilot["site"]}
-                matched = request.answer("job.matched.v1", claim["job_id"], told | _about(claim))
-                yield matched.of(claim["owner"], claim["vo"])
-        if claim is not None:
-            named = {name: claim[name] for name in ("owner", "vo", "description")}
-            named["least_isolation"] = least.get(claim["vo"], "none")
-            yield request.reply({"job": _about(claim) | named | _input(claim["description"])})
+        else:
+            asks.append(_ask(request, offered(request.data["resource"], pilot, list(memory.waiting.least)), memory))
+    kept = _kept(asks, db)
+    picks = memory.choose_for_parked(db, MOST_AT_ONCE)
+    for ask in asks:
+        if claim := kept.get(ask.event.id):
+            yield _given(ask, claim, memory)
+        elif pick := memory.choose(ask, db):
+            picks.append(pick)
+        else:
+            yield from _park(ask, memory)
+    while picks:
+        picks = yield from _claim(picks, db, memory)
+    for ask in memory.lapsed():
+        yield ask.event.reply({"job": None})
 
 
-def _claim(request: Event, resource: dict[str, Any], queues: list[dict[str, Any]], db: Db) -> dict[str, Any] | None:
-    """The job that is this request's from now on, without a job_id when the request was withdrawn; None when there is none."""
-    for queue_id in decide(resource, queues):
-        values = {"event_id": request.id, "site": resource["Site"], "within_s": START_WITHIN_S}
-        if claim := db.one("claim", queue_id=queue_id, **_who(request), **values):
-            return claim
-        queues[:] = [queue for queue in queues if queue["queue_id"] != queue_id]
-    return None
+def _ask(request: Event, resource: Mapping[str, Any], memory: Memory) -> Ask:
+    now_s = time.monotonic()
+    due_s = now_s + min(float(request.data["wait_s"]), LONGEST_WAIT_S)
+    who = {name: request.data[name] for name in ("pilot_id", "request_id")}
+    return Ask(replace(request, data=who), request.authid or "", memory.parked.profile(resource), now_s, due_s, now_s)
+
+
+def _kept(asks: Sequence[Ask], db: Db) -> dict[str, dict[str, Any]]:
+    """The claims that some of these have already: a lost reply and a retry give the same job, as long as that claim stands."""
+    if not asks:
+        return {}
+    rows = db.all("claimed", asks=json.dumps([ask.who | {"event_id": ask.event.id} for ask in asks]))
+    return {str(row["event_id"]): row for row in rows}
+
+
+def _park(ask: Ask, memory: Memory) -> Iterable[Event]:
+    for crowded_out in memory.park(ask):
+        yield crowded_out.event.reply({"job": None})
+
+
+def _claim(picks: Sequence[Pick], db: Db, memory: Memory) -> Any:
+    """What could be claimed is given; the next picks are for those whose job was somebody else's by then."""
+    picks, refused = memory.standing(db, picks)
+    for ask, reason in refused:
+        yield ask.event.refuse("denied", reason)
+    values = {"picks": json.dumps([_row(number, pick, memory) for number, pick in enumerate(picks)]), "within_s": START_WITHIN_S}
+    claims = {row["number"]: row for row in db.all("claim", **values)} if picks else {}
+    won = []
+    again: list[Pick] = []
+    for number, pick in enumerate(picks):
+        claim = claims.get(number)
+        if claim is not None and claim["outcome"] == "claimed":
+            won.append(pick)
+            yield _matched(pick, claim)
+            yield _given(pick.ask, claim, memory)
+        elif claim is not None:
+            # it has a job already, or none any more: the one that was picked stays where it was
+            memory.unpick(pick)
+            yield _given(pick.ask, claim, memory) if claim["outcome"] == "again" else pick.ask.event.reply({"job": None})
+        else:
+            memory.lost(pick)
+            if other := memory.choose(pick.ask, db):
+                again.append(other)
+            else:
+                yield from _park(pick.ask, memory)
+    if won:
+        db.run("use", changes=json.dumps([_used(pick, memory) for pick in won]))
+    return again
+
+
+def _row(number: int, pick: Pick, memory: Memory) -> dict[str, Any]:
+    placed = {"site": pick.ask.profile.site, "ce": pick.ask.profile.ce, "processors": pick.processors}
+    queue = {"queue_id": memory.waiting.index.queue_ids[pick.slot], "job_id": pick.entry[1]}
+    return {"number": number, "event_id": pick.ask.event.id} | pick.ask.who | placed | queue
+
+
+def _used(pick: Pick, memory: Memory) -> dict[str, Any]:
+    needs = memory.waiting.index.needs[pick.slot]
+    return {"owner_group": needs["OwnerGroup"], "owner": needs["Owner"], "processors": pick.processors}
+
+
+def _matched(pick: Pick, claim: Mapping[str, Any]) -> Event:
+    told = {"pilot_id": pick.ask.pilot_id, "site": pick.ask.profile.site}
+    return pick.ask.event.answer("job.matched.v1", claim["job_id"], told | _about(claim)).of(claim["owner"], claim["vo"])
+
+
+def _given(ask: Ask, claim: Mapping[str, Any], memory: Memory) -> Event:
+    named = {name: claim[name] for name in ("owner", "vo", "description")}
+    named["least_isolation"] = memory.waiting.least.get(claim["vo"], "none")
+    return ask.event.reply({"job": _about(claim) | named | _input(claim["description"])})
 
 
 def _several(said: Any) -> list[str]:
     return said if isinstance(said, list) else [said] if said else []
-
-
-def _who(request: Event) -> dict[str, Any]:
-    return {"pilot_id": request.data["pilot_id"], "request_id": request.data["request_id"]}
 
 
 def _about(claim: Mapping[str, Any]) -> dict[str, Any]:

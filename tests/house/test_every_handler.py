@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bus.apply import Words, answer, apply
+from bus.apply import Words, answer, apply, serve
 from bus.discover import Handler, handlers
 from bus.event import Event
 from tests.handlers.grid import ADA, Grid, kept
@@ -47,10 +47,11 @@ def drawn(handler: Handler, data: Any) -> Event:
 
 def run(handler: Handler, event: Event, db: psycopg.Connection[Any], *, once: bool = True) -> list[Event]:
     """What came of the event, whatever the handler's verb."""
-    if handler.verb == "answer":
+    if handler.verb in ("answer", "serve"):
         wakes = tuple(Event(kind, "/x/y", "1", WORDS.known[kind]["examples"][0]) for kind in handler.wakes)
-        replies, stored = answer(handler, [event], (), db, WORDS)
-        answer(handler, [event], wakes, db, WORDS)
+        ask = serve if handler.verb == "serve" else answer
+        replies, stored = ask(handler, [event], (), db, WORDS)
+        ask(handler, [event], wakes, db, WORDS)
         return [*replies.values(), *(item.event for item in stored)]
     function = None
     if handler.verb == "act":

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from bus.apply import Words, answer, apply
+from bus.apply import Words, apply, serve
 from bus.client import Client
 from bus.discover import Handler
 from bus.event import Event
@@ -29,7 +29,7 @@ def withdraw(request: Event) -> Event:
 def test_a_withdrawn_request_gets_no_job_and_is_answered_with_nothing(story: Story, found: dict[str, Handler]) -> None:
     request = match_request()
     waiting(story, 2).when(withdraw(request)).then(("match.withdraw.v1.reply", {"withdrawn": True}))
-    replies, _ = answer(found["match.request"], [request, match_request("p2")], (), story._db, story._words)
+    replies, _ = serve(found["match.request"], [request, match_request("p2")], (), story._db, story._words)
     assert [reply.data["job"] and reply.data["job"]["job_id"] for reply in replies.values()] == [None, 1]
     assert story.rows("SELECT job_id, pilot_id, state FROM job.jobs ORDER BY 1") == [(1, "p2", "Matched"), (2, None, "Waiting")]
 
@@ -38,7 +38,7 @@ def test_a_request_that_has_got_a_job_keeps_it_and_gets_it_again(story: Story, f
     request = match_request()
     waiting(story, 2).given("match.request", request)
     story.when(withdraw(request)).then(("match.withdraw.v1.reply", {"withdrawn": False}))
-    replies, _ = answer(found["match.request"], [request], (), story._db, story._words)
+    replies, _ = serve(found["match.request"], [request], (), story._db, story._words)
     assert [reply.data["job"]["job_id"] for reply in replies.values()] == [1], "its reply may have been lost"
     assert story.rows("SELECT count(*) FROM job.jobs WHERE state = 'Matched'") == [(1,)]
 
