@@ -103,6 +103,11 @@ class Event:
         return self.partitionkey or self.subject
 
     @property
+    def age_s(self) -> float:
+        """How long ago it happened, by the clock of whoever says it; never less than nothing."""
+        return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(self.time)).total_seconds())
+
+    @property
     def routing_key(self) -> str:
         """Where it goes on a trusted exchange: type first, so that `job.#` means every job event."""
         return f"{self.type}.{self.subject}"

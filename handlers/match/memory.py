@@ -16,7 +16,7 @@ from handlers.match.parked import Ask, Parked
 from handlers.match.waiting import Waiting, occupied
 from schemas.rules.shares import Score, score
 
-TRUSTED_S = 2.0  # so long it is taken as known that a pilot may have jobs, and that it is still there
+TRUSTED_S = 2.0  # so long it is taken as known that a pilot may have jobs
 MOST_KNOWN = 50_000
 
 
@@ -105,7 +105,8 @@ class Memory:
             if not self.waiting.open_to(profile) & self.waiting.woken:
                 continue
             for ask in list(profile.asks.values()):
-                if not self._still_there(ask):
+                if not self.is_there(ask.event.id):
+                    self.parked.drop(ask.event.id)
                     continue
                 if (pick := self.choose(ask, db, self.waiting.woken)) is None:
                     break
@@ -159,10 +160,3 @@ class Memory:
     def _leave(self, ask: Ask) -> Ask:
         self._left.append(ask)
         return ask
-
-    def _still_there(self, ask: Ask) -> bool:
-        """Whether somebody would hear the answer; who would not is forgotten."""
-        if time.monotonic() < ask.since_s + TRUSTED_S or self.is_there(ask.event.id):
-            return True
-        self.parked.drop(ask.event.id)
-        return False

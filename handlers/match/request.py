@@ -21,6 +21,7 @@ MEMORY = Memory
 START_WITHIN_S = 120
 LONGEST_WAIT_S = 1200  # the broker closes a channel whose delivery waits for 30 minutes
 MOST_AT_ONCE = 500
+JUST_NOW_S = 2.0  # whoever asked so lately is taken to wait for the answer
 OTHERS_WORD = ("Owner", "OwnerGroup")  # whose jobs a pilot takes is not the pilot's to say
 
 
@@ -45,12 +46,12 @@ def serve(requests: Sequence[Event], wakes: Sequence[Event], db: Db, memory: Mem
         pilot = pilots[request.authid or ""]
         if pilot["banned"]:
             yield request.refuse("denied", pilot["banned"])
-        else:
+        elif request.age_s < JUST_NOW_S or memory.is_there(request.id):
             asks.append(_ask(request, offered(request.data["resource"], pilot, list(memory.waiting.least)), memory))
-    kept = _kept(asks, db)
+    settled = _settled(asks, db)
     picks = memory.choose_for_parked(db, MOST_AT_ONCE)
     for ask in asks:
-        if claim := kept.get(ask.event.id):
+        if claim := settled.get(ask.event.id):
             yield _given(ask, claim, memory)
         elif pick := memory.choose(ask, db):
             picks.append(pick)
@@ -69,11 +70,9 @@ def _ask(request: Event, resource: Mapping[str, Any], memory: Memory) -> Ask:
     return Ask(replace(request, data=who), request.authid or "", memory.parked.profile(resource), now_s, due_s, now_s)
 
 
-def _kept(asks: Sequence[Ask], db: Db) -> dict[str, dict[str, Any]]:
-    """The claims that some of these have already: a lost reply and a retry give the same job, as long as that claim stands."""
-    if not asks:
-        return {}
-    rows = db.all("claimed", asks=json.dumps([ask.who | {"event_id": ask.event.id} for ask in asks]))
+def _settled(asks: Sequence[Ask], db: Db) -> dict[str, dict[str, Any]]:
+    """Those that are over already: a lost reply and a retry give the same job, as long as that claim stands, and no other."""
+    rows = db.all("settled", asks=json.dumps([ask.who | {"event_id": ask.event.id} for ask in asks])) if asks else []
     return {str(row["event_id"]): row for row in rows}
 
 
@@ -100,7 +99,7 @@ def _claim(picks: Sequence[Pick], db: Db, memory: Memory) -> Any:
         elif claim is not None:
             # it has a job already, or none any more: the one that was picked stays where it was
             memory.unpick(pick)
-            yield _given(pick.ask, claim, memory) if claim["outcome"] == "again" else pick.ask.event.reply({"job": None})
+            yield _given(pick.ask, claim, memory)
         else:
             memory.lost(pick)
             if other := memory.choose(pick.ask, db):
@@ -129,6 +128,8 @@ def _matched(pick: Pick, claim: Mapping[str, Any]) -> Event:
 
 
 def _given(ask: Ask, claim: Mapping[str, Any], memory: Memory) -> Event:
+    if claim["job_id"] is None:
+        return ask.event.reply({"job": None})
     named = {name: claim[name] for name in ("owner", "vo", "description")}
     named["least_isolation"] = memory.waiting.least.get(claim["vo"], "none")
     return ask.event.reply({"job": _about(claim) | named | _input(claim["description"])})

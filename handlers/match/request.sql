@@ -55,11 +55,15 @@ SELECT name FROM trust.bans WHERE kind = 'user' AND (until IS NULL OR until > no
 -- name: masked_sites
 SELECT site FROM site.sites WHERE status = 'banned';
 
--- name: claimed
-SELECT a.event_id, j.job_id, j.attempt, j.owner, j.vo, j.description
+-- name: settled
+-- Requests that were taken back, or have had a job: again, while they still have it.
+SELECT a.event_id, CASE WHEN w.pilot_id IS NOT NULL THEN 'withdrawn' WHEN j.job_id IS NULL THEN 'spent' ELSE 'again' END AS outcome,
+       j.job_id, j.attempt, j.owner, j.vo, j.description
 FROM json_to_recordset(%(asks)s::json) AS a (event_id uuid, pilot_id text, request_id uuid)
-JOIN match.claims c USING (pilot_id, request_id)
-JOIN job.jobs j ON j.job_id = c.job_id AND j.attempt = c.attempt AND j.state = 'Matched';
+LEFT JOIN match.withdrawals w USING (pilot_id, request_id)
+LEFT JOIN match.claims c USING (pilot_id, request_id)
+LEFT JOIN job.jobs j ON j.job_id = c.job_id AND j.attempt = c.attempt AND j.state = 'Matched'
+WHERE w.pilot_id IS NOT NULL OR c.pilot_id IS NOT NULL;
 
 -- name: claim
 SELECT * FROM match.claim_all(%(picks)s::json, %(within_s)s);

@@ -45,7 +45,7 @@ def test_a_claim_of_a_job_that_has_ended_is_not_given_again(story: Story) -> Non
     request_id = str(uuid.uuid4())
     waiting(story).asked(match_request("p1", request_id))
     story.given("job.report", report("Running"), report("Done", "Execution Complete"))
-    story.asked(match_request("p1", request_id)).then()
+    story.asked(match_request("p1", request_id)).then(("match.request.v1.reply", {"job": None}))
 
 
 def test_a_wake_gives_the_parked_pilot_the_job_of_that_queue(story: Story) -> None:

@@ -48,7 +48,7 @@ def test_no_copy_of_a_withdrawn_request_gets_a_second_job(story: Story, found: d
     waiting(story, 2).given("match.request", request)
     story.when(withdraw(request))
     story.given("job.report", report("Running"), report("Done", "Execution Complete"))
-    answer(found["match.request"], [request], (), story._db, story._words)
+    serve(found["match.request"], [request], (), story._db, story._words)
     assert story.rows("SELECT state FROM job.jobs ORDER BY job_id") == [("Done",), ("Waiting",)]
 
 
@@ -63,7 +63,7 @@ def test_one_pilot_withdraws_nothing_of_another(story: Story, found: dict[str, H
     request = match_request("p1")
     other = match_request("p2", request.data["request_id"])
     waiting(story).when(withdraw(other))
-    answer(found["match.request"], [request], (), story._db, story._words)
+    serve(found["match.request"], [request], (), story._db, story._words)
     assert state_of(story)[0] == "Matched"
 
 
@@ -78,7 +78,7 @@ def test_a_claim_and_a_withdrawal_at_once_agree(story: Story, found: dict[str, H
 
             def claim(request: Event = request, together: threading.Barrier = together) -> None:
                 together.wait(10)
-                answer(found["match.request"], [request], (), one, words)
+                serve(found["match.request"], [request], (), one, words)
 
             def take_back(
                 request: Event = request,
@@ -114,7 +114,7 @@ def test_a_withdrawal_waits_for_a_claim_that_is_being_made(
             told.append(applied[0].answers[0].data["withdrawn"])
 
     with story._db.transaction():
-        answer(found["match.request"], [request], (), story._db, words)
+        serve(found["match.request"], [request], (), story._db, words)
         thread = threading.Thread(target=take_back)
         thread.start()
         thread.join(0.5)
@@ -131,7 +131,7 @@ def test_a_claim_waits_for_a_withdrawal(
     waiting(story)
     with psycopg.connect(test_dsn) as other:
         other.execute("SELECT match.withdraw(%s, %s)", (request.data["pilot_id"], request.data["request_id"]))
-        thread = threading.Thread(target=lambda: answer(found["match.request"], [request], (), story._db, words))
+        thread = threading.Thread(target=lambda: serve(found["match.request"], [request], (), story._db, words))
         thread.start()
         thread.join(0.5)
         assert thread.is_alive()
