@@ -112,7 +112,7 @@ def parts_of(words: list[str]) -> set[str]:
 def main(words: list[str]) -> int:
     """Measures; see above for the exit code."""
     small = SMALL in words
-    bench = Bench(settings(), chosen(), smaller=100 if small else 1)
+    bench = Bench(settings(), chosen(), smaller=10 if small else 1)
     wanted = parts_of(words)
     with bench.database() as database:
         migrate(database)

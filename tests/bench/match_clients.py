@@ -55,26 +55,27 @@ def keep_asking(crowd: Crowd, warm_up_s: float, seconds: float, outstanding: int
 
 def by_the_clock(crowd: Crowd, per_s: float, warm_up_s: float, seconds: float) -> Heard:
     """Requests at their moments, however long the others take; a delay counts from the moment that was planned."""
-    heard, planned = Heard(), {}
+    heard = Heard(per_s=per_s)
+    planned: dict[str, float] = {}
     began_s, number = time.monotonic() + 0.1, 0
     total = int((warm_up_s + seconds) * per_s)
-    while number < total or crowd.asking:
-        if number == total and time.monotonic() > began_s + warm_up_s + seconds + LEFT_S:
-            break
+    over_s = began_s + warm_up_s + seconds + LEFT_S
+    while (number < total or crowd.asking) and time.monotonic() < over_s:
         while number < total and (due_s := began_s + number / per_s) <= time.monotonic():
-            asked = crowd.ask(1)
-            if not asked:
-                raise AssertionError("every pilot of the crowd still waits for its answer")
+            if not (asked := crowd.ask(1)):
+                raise AssertionError(f"all {len(crowd.asking)} pilots wait for their answers: {per_s:.0f} a second are too many")
             planned[asked[0]] = due_s
             number += 1
-        wait_s = began_s + number / per_s - time.monotonic() if number < total else 0.1
-        answers = crowd.answers(wait_s)
+        answers = crowd.answers(began_s + number / per_s - time.monotonic() if number < total else 0.1)
         heard.take(answers)
-        for answer in answers:
-            if (due_s := planned[answer.request_id]) > began_s + warm_up_s:
-                heard.delays_ms.append(1000 * (answer.at_s - due_s))
-    heard.per_s = total / (warm_up_s + seconds)
+        _note(heard, [(answer.at_s, planned[answer.request_id]) for answer in answers], began_s + warm_up_s)
+    # who has no answer yet has waited so long at least
+    _note(heard, [(time.monotonic(), planned[request_id]) for request_id in crowd.asking], began_s + warm_up_s)
     return heard
+
+
+def _note(heard: Heard, moments: Sequence[tuple[float, float]], since_s: float) -> None:
+    heard.delays_ms += [1000 * (late_s - due_s) for late_s, due_s in moments if due_s > since_s]
 
 
 def finish(crowd: Crowd, heard: Heard) -> None:

@@ -114,12 +114,15 @@ def database_processes(database: psycopg.Connection[Any]) -> list[int]:
 def stopwatch(told: Settings, matchers: list[int]) -> Callable[[], dict[str, float]]:
     """Called later, it gives the processor seconds since now of matcher, broker and database."""
     with psycopg.connect(told.dsn) as database:
-        groups = {"matcher": matchers, "broker": [int(broker(told)["os_pid"])], "postgres": database_processes(database)}
+        server = database_processes(database)
+    groups = {"matcher": matchers, "broker": [int(broker(told)["os_pid"])], "postgres": server}
     before = {number: _processor_s(number) for numbers in groups.values() for number in numbers}
     began_s = time.monotonic()
 
     def since() -> dict[str, float]:
-        spent = {name: sum(_processor_s(n) - before[n] for n in numbers if _processor_s(n)) for name, numbers in groups.items()}
+        with psycopg.connect(told.dsn) as database:
+            groups["postgres"] = database_processes(database)  # services connect when they first have something to do
+        spent = {name: sum(max(0.0, _processor_s(n) - before.get(n, 0.0)) for n in numbers) for name, numbers in groups.items()}
         return spent | {"seconds": time.monotonic() - began_s}
 
     return since
