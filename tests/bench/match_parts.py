@@ -11,7 +11,8 @@ from typing import Any
 
 import psycopg
 
-from bus.apply import Words, answer
+from bus import apply
+from bus.apply import Words
 from bus.client import Client
 from bus.discover import handlers
 from bus.event import Event
@@ -123,29 +124,24 @@ def direct(bench: Bench) -> None:
     bench.tidy()
     words = Words()
     handler = next(one for one in handlers(known=words.known) if one.name == "match.request")
-    given, before, place = [], bench.claimed(), 0
+    heard, before, place = Heard(), bench.claimed(), 0
+    asked: dict[str, str] = {}
     with connect(bench.told.dsn) as database:
-        ask = answering(handler, database, words)
-        began_s = counted_s = time.monotonic()
-        warm = 0
-        while counted_s < began_s + bench.seconds(14.0):
-            some = [bench.pilots[(place + n) % len(bench.pilots)] for n in range(BATCH)]
+        memory = apply.memory_of(handler)
+        begin_s = time.monotonic() + bench.seconds(4.0)
+        counted, taken_s = 0, 0.0
+        while (now_s := time.monotonic()) < begin_s + bench.seconds(12.0):
+            some = [request(bench.pilots[(place + n) % len(bench.pilots)]) for n in range(BATCH)]
             place += BATCH
-            asked = {one.id: one for one in map(request, some)}
-            replies = ask(list(asked.values()))
-            for request_id, reply in replies.items():
-                job = reply.data["job"]
-                given.append((request_id, asked[request_id].data["pilot_id"], job["job_id"], job["attempt"]))
-            counted_s = time.monotonic()
-            if not warm and counted_s > began_s + bench.seconds(14.0) * 0.2:
-                warm, warm_s = len(given), counted_s
-    bench.figures["direct_per_s_1m"] = (len(given) - warm) / (counted_s - warm_s)
-    bench.check(Heard(given), before)
-
-
-def answering(handler: Any, database: Any, words: Words) -> Callable[[list[Event]], dict[str, Event]]:
-    """The handler as its loop calls it."""
-    return lambda asked: answer(handler, asked, (), database, words)[0]
+            asked |= {one.id: one.data["pilot_id"] for one in some}
+            asked_s = time.monotonic()
+            replies, _ = apply.serve(handler, some, (), database, words, memory)
+            given = [(request_id, reply.data["job"]) for request_id, reply in replies.items() if reply.data["job"]]
+            if now_s > begin_s:
+                counted, taken_s = counted + len(given), taken_s + time.monotonic() - asked_s
+            heard.jobs += [(request_id, asked[request_id], job["job_id"], job["attempt"]) for request_id, job in given]
+    bench.figures["direct_per_s_1m"] = counted / taken_s
+    bench.check(heard, before)
 
 
 def request(node: Node) -> Event:
