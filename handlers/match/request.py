@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from bus import Db, Event
@@ -67,7 +66,7 @@ def _ask(request: Event, resource: Mapping[str, Any], memory: Memory) -> Ask:
     now_s = time.monotonic()
     due_s = now_s + min(float(request.data["wait_s"]), LONGEST_WAIT_S)
     who = {name: request.data[name] for name in ("pilot_id", "request_id")}
-    return Ask(replace(request, data=who), request.authid or "", memory.parked.profile(resource), now_s, due_s, now_s)
+    return Ask(request.about(who), request.authid or "", memory.parked.profile(resource), now_s, due_s, now_s)
 
 
 def _settled(asks: Sequence[Ask], db: Db) -> dict[str, dict[str, Any]]:

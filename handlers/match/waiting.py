@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from bus import Db
-from handlers.match.heads import AHEAD, Entry, Heads, entry_of
+from handlers.match.heads import Entry, Heads, entry_of
 from handlers.match.index import Index
 from handlers.match.parked import Profile
 from handlers.match.turns import Turns
@@ -20,7 +20,7 @@ from schemas.rules.matching import MOST_PROCESSORS, fits
 from schemas.rules.shares import Score
 
 FRESH_S = 1.0
-MOST_DRY = 300
+MOST_DRY = 500
 MOST_SWEPT = 200
 FEW_NEW = 4
 
@@ -122,9 +122,8 @@ class Waiting:
         self._look_at_shares(db)
         for row in db.all("queues"):
             self._add(row["queue_id"], row["requirements"])
-            slot = self.index.slots[row["queue_id"]]
-            self.heads.keep(slot, [entry_of(row)], 1)
-            self._place(slot)
+        while self.heads.dry:
+            self._read_on(db, next(iter(self.heads.dry)))
         self.woken = self.heads.some
         self._loaded = True
 
@@ -184,12 +183,13 @@ class Waiting:
         wanted = []
         for one in slots:
             priority, job_id, _ = self.heads.read_to(one)
-            wanted.append({"slot": one, "queue_id": self.index.queue_ids[one], "priority": -priority, "job_id": job_id})
+            after = {"queue_id": self.index.queue_ids[one], "priority": -priority, "job_id": job_id}
+            wanted.append({"slot": one, "ahead": self.heads.ahead(one)} | after)
         found: dict[int, list[Entry]] = {one: [] for one in slots}
-        for row in db.all("heads", wanted=json.dumps(wanted), ahead=AHEAD):
+        for row in db.all("heads", wanted=json.dumps(wanted)):
             found[row["slot"]].append(entry_of(row))
         for one, entries in found.items():
-            self.heads.keep(one, entries, AHEAD)
+            self.heads.keep(one, entries, self.heads.ahead(one))
             self._place(one)
 
 
