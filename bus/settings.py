@@ -45,6 +45,8 @@ class Settings:
     vault_key_file: str = ""
     crls_required: str = "yes"
     log_keep_days: str = "30"
+    share_policy: str = ""
+    share_shadow: str = ""
 
     @property
     def houses(self) -> list[Path]:

@@ -26,12 +26,14 @@ from deploy import check
 from deploy.door import Asker, Door, refuse
 from deploy.house import found_handlers, words_of
 from deploy.migrate import migrate
+from deploy.policies import policies
 from deploy.verbs.common import USAGE, Failure
 from handlers.file.store.local import LocalStore
 from handlers.file.store.s3 import S3Store
 from handlers.proxy.authorities import Authorities
 from handlers.proxy.hands import Hands
 from handlers.proxy.vault import Vault
+from handlers.share.hands import Hands as ShareHands
 from handlers.token.issuer import Issuer
 
 log = structlog.get_logger()
@@ -86,8 +88,9 @@ def issuer_of(settings: Settings) -> Issuer | None:
 def hands_of(settings: Settings, issuer: Issuer | None, store: Any) -> dict[str, Any]:
     """What the handlers that touch more than rows are given, by name."""
     minting = ("pilot.enrol", "token.renew", "token.job", "token.login")
-    logs = {"log.read": settings.operator_accounts, "log.tidy": days_of(settings)}
-    return {GRANT: store, "security.cut": administration_of(settings, issuer), **logs, **dict.fromkeys(minting, issuer)}
+    told: dict[str, Any] = {"log.read": settings.operator_accounts, "log.tidy": days_of(settings)}
+    told["share.query"] = ShareHands(policies(settings).chosen, settings.operator_accounts)
+    return {GRANT: store, "security.cut": administration_of(settings, issuer), **told, **dict.fromkeys(minting, issuer)}
 
 
 def days_of(settings: Settings) -> int:

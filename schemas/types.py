@@ -437,6 +437,31 @@ class MatchRequestV1Reply(TypedDict):
     job: MatchRequestV1ReplyJob | None
 
 
+class MatchShadowedV1Chosen(TypedDict):
+    """Whose job it has got."""
+
+    owner_group: str
+    owner: str
+    queue_id: int
+
+
+class MatchShadowedV1Shadow(TypedDict):
+    """Whose job the shadow policy would have given."""
+
+    owner_group: str
+    owner: str
+    queue_id: int
+
+
+class MatchShadowedV1(TypedDict):
+    """A shadow policy says whom it would have served"""
+
+    pilot_id: str
+    chosen: MatchShadowedV1Chosen
+    shadow: MatchShadowedV1Shadow
+    policy: str
+
+
 class MatchWithdrawV1(TypedDict):
     """Take back a request for a job"""
 
@@ -1306,6 +1331,61 @@ class SecurityWhoRanV1Reply(TypedDict):
 
     jobs: list[SecurityWhoRanV1ReplyJobs]
     more: NotRequired[bool]
+
+
+class ShareDescribedV1(TypedDict):
+    """An operator says how fast use is forgotten"""
+
+    half_life_s: int
+
+
+class ShareQueryV1(TypedDict):
+    """Ask how shares and use stand"""
+
+    vo: NotRequired[str]
+    group: NotRequired[str]
+    after: NotRequired[str]
+    limit: NotRequired[int]
+
+
+class ShareQueryV1ReplyGroups(TypedDict):
+    """How a group stands."""
+
+    group: str
+    vo: str
+    share: int
+    sharing: bool
+    expected_percent: NotRequired[float]
+    used_percent: NotRequired[float]
+    processors: int
+    core_s: float
+    score: NotRequired[float]
+    waiting: bool
+    place: NotRequired[int]
+
+
+class ShareQueryV1ReplyUsers(TypedDict):
+    """How a user stands inside the group."""
+
+    owner: str
+    expected_percent: NotRequired[float]
+    used_percent: NotRequired[float]
+    processors: int
+    core_s: float
+    score: NotRequired[float]
+    waiting: bool
+    place: NotRequired[int]
+
+
+class ShareQueryV1Reply(TypedDict):
+    """How shares and use stand"""
+
+    half_life_s: float
+    horizon_s: float
+    policy: str
+    groups: list[ShareQueryV1ReplyGroups]
+    users: list[ShareQueryV1ReplyUsers]
+    more: bool
 
 
 class SiteDescribedV1PilotPlansAdd(TypedDict):

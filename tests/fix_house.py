@@ -27,7 +27,9 @@ from handlers.file.store._contract import Grant
 from handlers.proxy.authorities import Authorities
 from handlers.proxy.hands import Hands
 from handlers.proxy.vault import Vault, make
+from handlers.share.hands import Hands as ShareHands
 from handlers.token.issuer import Issuer
+from schemas.rules.shares import HOUSE
 from tests.fix_broker import Vhost
 from tests.handlers.grid import Grid
 
@@ -151,6 +153,7 @@ def hands(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
         **dict.fromkeys(minting, issuer),
         "security.cut": NoAdministration(),
         "log.tidy": 30,
+        "share.query": ShareHands(HOUSE, ("root",)),
     }
 
 

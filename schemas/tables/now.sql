@@ -16,6 +16,8 @@ CREATE SCHEMA proxy;
 
 CREATE SCHEMA registry;
 
+CREATE SCHEMA share;
+
 CREATE SCHEMA site;
 
 CREATE SCHEMA trust;
@@ -313,6 +315,36 @@ BEGIN
     PERFORM registry.still(read_number);
     UPDATE registry.edition SET number = number + 1;
 END $$;
+
+CREATE FUNCTION share.accrued(core_s double precision, processors integer, since timestamp with time zone, until timestamp with time zone, half_life_s double precision) RETURNS double precision
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT core_s * remaining + processors * (1 - remaining) * half_life_s / ln(2)
+    FROM (SELECT greatest(0, extract(epoch FROM until - since)::double precision) / half_life_s AS half_lives) passed
+    CROSS JOIN LATERAL (SELECT CASE WHEN half_lives > 64 THEN 0 ELSE power(2, -half_lives) END AS remaining) decay
+$$;
+
+CREATE FUNCTION share.half_life_s() RETURNS double precision
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT half_life_s FROM share.settings
+$$;
+
+CREATE FUNCTION share.use(changes json, half_life_s double precision DEFAULT share.half_life_s()) RETURNS void
+    LANGUAGE sql
+    AS $$
+    INSERT INTO share.usage AS known (owner_group, owner, processors, core_s, at)
+    SELECT c.owner_group, c.owner, sum(c.processors), 0, clock_timestamp()
+    FROM json_to_recordset(changes) AS c (owner_group text, owner text, processors integer)
+    GROUP BY c.owner_group, c.owner
+    HAVING sum(c.processors) > 0
+        OR EXISTS (SELECT FROM share.usage u WHERE u.owner_group = c.owner_group AND u.owner = c.owner)
+    ORDER BY c.owner_group, c.owner
+    ON CONFLICT (owner_group, owner) DO UPDATE
+    SET core_s = share.accrued(known.core_s, known.processors, known.at, excluded.at, half_life_s),
+        processors = greatest(0, known.processors + excluded.processors),
+        at = greatest(known.at, excluded.at)
+$$;
 
 CREATE FUNCTION site.policy(the_site text) RETURNS TABLE(beat_s integer, silent_s integer, lease_s integer, grace_s integer, when_lost text)
     LANGUAGE sql STABLE
@@ -734,6 +766,21 @@ CREATE TABLE registry.vos (
     pilot jsonb DEFAULT '{}'::jsonb NOT NULL
 );
 
+CREATE TABLE share.settings (
+    half_life_s double precision NOT NULL,
+    described_at timestamp with time zone NOT NULL,
+    CONSTRAINT settings_half_life_s_check CHECK ((half_life_s > (0)::double precision))
+);
+
+CREATE TABLE share.usage (
+    owner_group text NOT NULL,
+    owner text NOT NULL,
+    processors integer NOT NULL,
+    core_s double precision NOT NULL,
+    at timestamp with time zone NOT NULL
+)
+WITH (fillfactor='50');
+
 CREATE TABLE site.sites (
     site text NOT NULL,
     description text DEFAULT ''::text NOT NULL,
@@ -873,6 +920,9 @@ ALTER TABLE ONLY registry.users
 
 ALTER TABLE ONLY registry.vos
     ADD CONSTRAINT vos_pkey PRIMARY KEY (vo);
+
+ALTER TABLE ONLY share.usage
+    ADD CONSTRAINT usage_pkey PRIMARY KEY (owner_group, owner);
 
 ALTER TABLE ONLY site.sites
     ADD CONSTRAINT sites_pkey PRIMARY KEY (site);

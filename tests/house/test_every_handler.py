@@ -17,7 +17,7 @@ from tests.schemas.draw import body
 
 WORDS = Words()
 FOUND = list(handlers(known=WORDS.known))
-ROOMS = ("bus", "file", "job", "log", "match", "pilot", "proxy", "registry", "security", "site", "trust")
+ROOMS = ("bus", "file", "job", "log", "match", "pilot", "proxy", "registry", "security", "share", "site", "trust")
 MOVING = {"bus.inbox", "bus.events", "bus.unsent", "bus.events_default", "registry.edition"}
 # what is the very purpose of a handler to move on with the clock
 ITS_OWN_CLOCK = {"pilot.beat": {"bus.timers", "pilot.beats", "job.usage"}}
