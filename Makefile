@@ -2,8 +2,7 @@
 PYTHON_IN_VENV := .venv/bin/python
 ROOMS := bus deploy handlers pilot schemas tests
 
-.PHONY: help setup check test demo bench bench-flood bench-match bench-pilot attacks generate lock clean
-.PHONY: help setup check test demo bench bench-flood bench-pilot bench-shares attacks generate lock clean
+.PHONY: help setup check test demo bench bench-flood bench-match bench-pilot bench-shares attacks generate lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list

@@ -42,7 +42,10 @@ SELECT vo, least_isolation FROM registry.vos ORDER BY vo;
 SELECT "group" AS owner_group, job_share AS share, 'JobSharing' = ANY(properties) AS sharing FROM registry.groups ORDER BY 1;
 
 -- name: usage
-SELECT owner_group, owner, processors, core_s FROM share.now();
+SELECT owner_group, owner, processors, core_s FROM (
+    SELECT owner_group, owner, processors, share.accrued(core_s, processors, at, clock_timestamp(), share.half_life_s()) AS core_s
+    FROM share.usage
+) now;
 
 -- name: banned_owners
 SELECT name FROM trust.bans WHERE kind = 'user' AND (until IS NULL OR until > now());
