@@ -73,8 +73,9 @@ def test_a_reschedule_ends_the_attempts_before_and_not_the_new_one(story: Story)
     assert running(story) == [1]
     story.when(over(1, "job.done.v1", 1))
     assert running(story) == [1], "late news of the first attempt"
-    story.when(over(1, "job.done.v1", 2))
-    assert running(story) == [0]
+    claim(story._db, [(1, "A.ch", "", job())], attempt=3)
+    story.when(over(1, "job.done.v1", 3))
+    assert running(story) == [0], "no attempt outlives a later one"
 
 
 def test_every_limit_that_concerns_the_job_counts_and_no_other(story: Story) -> None:
@@ -130,6 +131,31 @@ def test_a_claim_of_before_the_limits_ends_like_any_other(story: Story) -> None:
     story.sql(f"{bare} VALUES ('p1', gen_random_uuid(), 7, 1, now())")
     story.when(over(7)).then()
     assert (running(story), used(story), story.rows("SELECT * FROM match.claims")) == ([0], [], [])
+
+
+def test_limits_are_locked_in_one_order_by_matchers_and_releases(
+    story: Story, found: dict[str, Handler], words: Words, test_dsn: str
+) -> None:
+    limited(story, 5)
+    limited(story, 5, site="B.ch")
+    claim(story._db, [(1, "A.ch", "", job()), (2, "B.ch", "", job())])
+
+    def release(connection: psycopg.Connection[Any], _: random.Random) -> None:
+        apply(found[HANDLER], [over(2), over(1)], connection, words)
+
+    def match(connection: psycopg.Connection[Any], _: random.Random) -> None:
+        claim(connection, [(3, "B.ch", "", job()), (4, "A.ch", "", job())])
+
+    with story._db.transaction():
+        first, second = "SELECT FROM match.limits WHERE site = 'A.ch'", "SELECT FROM match.limits WHERE site = 'B.ch'"
+        story._db.execute(f"{first} FOR UPDATE")
+        others = threading.Thread(target=at_once, args=(test_dsn, [release, match]))
+        others.start()
+        others.join(0.5)
+        assert others.is_alive()
+        story._db.execute(f"{second} FOR UPDATE NOWAIT")  # whoever waits for the first does not have the second
+    others.join(20)
+    assert running(story) == [1, 1]
 
 
 Work = Callable[[psycopg.Connection[Any], random.Random], None]

@@ -75,7 +75,11 @@ def test_what_a_description_does_not_say_any_more_is_no_limit_any_more(story: St
     story.when(other)
     story.when(told(2, running_limits=[by("Owner", "ada", most=1)]))
     assert [row[:4] for row in story.rows(ROWS)] == [("", "Owner", "ada", 1)]
-    story.when(told(3))
+    story.when(told(3, running_limits=[by("*", most=7)]))
+    assert story.rows("SELECT site, most FROM match.limits ORDER BY 1") == [("A.B.ch", 7), ("C.ch", 1)]
+    story.when(told(4, running_limits=[by("*", most=8)]))
+    assert story.rows("SELECT site, most FROM match.limits ORDER BY 1") == [("A.B.ch", 8), ("C.ch", 1)]
+    story.when(told(5))
     assert story.rows("SELECT site FROM match.limits") == [("C.ch",)]
 
 

@@ -156,6 +156,11 @@ def test_a_rate_without_a_burst_is_one_at_a_time_also_below_a_second() -> None:
     assert Limits(written([row(delay_s=0.25)], limits), 100.25).blocked("A", "") == []
 
 
+def test_the_first_of_several_tokens_is_waited_for() -> None:
+    slow, fast = row(1, delay_s=8.0, tokens=0.5), row(2, attribute="Owner", value="ada", delay_s=1.0, tokens=0.0)
+    assert Limits([slow, fast], 0.0).again_s("A", "") == 1.0
+
+
 def test_no_time_is_earned_twice_when_a_clock_goes_back() -> None:
     spent = row(delay_s=1.0, tokens=0.0, at_s=100.0)
     job = {field: values[0] for field, values in VALUES.items()}
