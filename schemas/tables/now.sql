@@ -16,6 +16,8 @@ CREATE SCHEMA proxy;
 
 CREATE SCHEMA registry;
 
+CREATE SCHEMA share;
+
 CREATE SCHEMA site;
 
 CREATE SCHEMA trust;
@@ -140,10 +142,167 @@ BEGIN
     RETURN QUERY SELECT * FROM match.claim(the_queue, the_pilot, the_request, the_site, cause, start_within_s);
 END $$;
 
+CREATE TABLE match.claims (
+    pilot_id text NOT NULL,
+    request_id uuid NOT NULL,
+    job_id bigint NOT NULL,
+    attempt integer NOT NULL,
+    claimed_at timestamp with time zone NOT NULL,
+    site text,
+    ce text,
+    owner text,
+    owner_group text,
+    vo text,
+    job_type text,
+    job_group text,
+    processors integer
+);
+
+CREATE TABLE match.limits (
+    limit_id bigint NOT NULL,
+    site text NOT NULL,
+    ce text NOT NULL,
+    attribute text NOT NULL,
+    value text NOT NULL,
+    most integer,
+    running integer NOT NULL,
+    delay_s double precision,
+    burst integer NOT NULL,
+    tokens double precision NOT NULL,
+    at timestamp with time zone NOT NULL,
+    CONSTRAINT limits_attribute_check CHECK ((attribute = ANY (ARRAY['Owner'::text, 'OwnerGroup'::text, 'VO'::text, 'JobType'::text, 'JobGroup'::text, '*'::text])))
+)
+WITH (fillfactor='50');
+
+CREATE FUNCTION match.concerns(the_limit match.limits, claim match.claims) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT the_limit.site = claim.site AND the_limit.ce IN ('', claim.ce) AND the_limit.value = CASE the_limit.attribute
+        WHEN 'Owner' THEN claim.owner
+        WHEN 'OwnerGroup' THEN claim.owner_group
+        WHEN 'VO' THEN claim.vo
+        WHEN 'JobType' THEN claim.job_type
+        WHEN 'JobGroup' THEN claim.job_group
+        ELSE '*'
+    END
+$$;
+
+CREATE FUNCTION match.describe_limits(the_site text, the_time timestamp with time zone, wanted json) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    fresh bigint[];
+BEGIN
+    IF NOT EXISTS (SELECT FROM site.sites s WHERE s.site = the_site AND s.described_at = the_time) THEN
+        RETURN;
+    END IF;
+    DELETE FROM match.limits l WHERE l.site = the_site AND NOT EXISTS (
+        SELECT FROM json_to_recordset(wanted) AS one(ce text, attribute text, value text)
+        WHERE (one.ce, one.attribute, one.value) = (l.ce, l.attribute, l.value));
+    UPDATE match.limits l
+    SET most = one.most, delay_s = one.delay_s, burst = one.burst,
+        tokens = CASE WHEN l.delay_s IS NULL THEN one.burst ELSE least(l.tokens, one.burst) END,
+        at = CASE WHEN l.delay_s IS NULL THEN clock_timestamp() ELSE l.at END
+    FROM json_to_recordset(wanted)
+        AS one(ce text, attribute text, value text, most integer, delay_s double precision, burst integer)
+    WHERE l.site = the_site AND (one.ce, one.attribute, one.value) = (l.ce, l.attribute, l.value);
+    WITH made AS (
+        INSERT INTO match.limits (site, ce, attribute, value, most, running, delay_s, burst, tokens, at)
+        SELECT the_site, one.ce, one.attribute, one.value, one.most, 0, one.delay_s, one.burst, one.burst, clock_timestamp()
+        FROM json_to_recordset(wanted)
+            AS one(ce text, attribute text, value text, most integer, delay_s double precision, burst integer)
+        ON CONFLICT (site, ce, attribute, value) DO NOTHING RETURNING limit_id
+    )
+    SELECT array_agg(made.limit_id) INTO fresh FROM made;
+    UPDATE match.limits l SET running = now.running
+    FROM (
+        SELECT one.limit_id, count(*) AS running
+        FROM match.limits one JOIN match.claims c ON match.concerns(one, c) WHERE one.limit_id = ANY (fresh) GROUP BY 1
+    ) now
+    WHERE l.limit_id = now.limit_id;
+END $$;
+
+CREATE FUNCTION match.hold_limits() RETURNS void
+    LANGUAGE sql
+    AS $$
+    SELECT pg_advisory_xact_lock_shared(hashtextextended('match.limits', 0))
+$$;
+
 CREATE FUNCTION match.lock_request(the_pilot text, the_request uuid) RETURNS void
     LANGUAGE sql
     AS $$
     SELECT pg_advisory_xact_lock(hashtextextended('match.request/' || the_pilot || '/' || the_request, 0))
+$$;
+
+CREATE FUNCTION match.locked_limits(sites text[]) RETURNS TABLE(limit_id bigint, site text, ce text, attribute text, value text, most integer, running integer, delay_s double precision, burst integer, tokens double precision, at_s double precision, now_s double precision)
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM match.hold_limits();
+    PERFORM FROM match.limits l WHERE l.site = ANY (sites) ORDER BY l.limit_id FOR UPDATE;
+    IF FOUND THEN -- read after the wait for the locks: the moment is that of the decision
+        RETURN QUERY SELECT l.limit_id, l.site, l.ce, l.attribute, l.value, l.most, l.running, l.delay_s, l.burst, l.tokens,
+                            extract(epoch FROM l.at)::double precision, extract(epoch FROM clock_timestamp())::double precision
+        FROM match.limits l WHERE l.site = ANY (sites) ORDER BY l.limit_id;
+    END IF;
+END $$;
+
+CREATE FUNCTION match.note_over(the_job bigint, last_attempt integer) RETURNS void
+    LANGUAGE sql
+    AS $$
+    SELECT set_config('match.over', concat_ws(',', nullif(current_setting('match.over', true), ''),
+                                              the_job || '/' || last_attempt), true)
+$$;
+
+CREATE FUNCTION match.release() RETURNS TABLE(site text, ce text)
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+DECLARE
+    noted text := nullif(current_setting('match.over', true), '');
+    jobs bigint[];
+    attempts integer[];
+    gone match.claims[];
+    used json;
+BEGIN
+    IF noted IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM set_config('match.over', '', true);
+    SELECT array_agg(split_part(one, '/', 1)::bigint), array_agg(split_part(one, '/', 2)::integer) INTO jobs, attempts
+    FROM string_to_table(noted, ',') one;
+    PERFORM match.hold_limits();
+    PERFORM FROM match.limits l WHERE l.site IN (
+        SELECT c.site FROM unnest(jobs, attempts) AS over(job_id, last) JOIN match.claims c
+        ON c.job_id = over.job_id AND c.attempt <= over.last
+    ) ORDER BY l.limit_id FOR UPDATE;
+    WITH released AS (
+        DELETE FROM match.claims c USING unnest(jobs, attempts) AS over(job_id, last)
+        WHERE c.job_id = over.job_id AND c.attempt <= over.last RETURNING c AS claim
+    )
+    SELECT array_agg(released.claim) INTO gone FROM released;
+    RETURN QUERY WITH ended AS (
+        SELECT l.limit_id, count(*)::integer AS claims
+        FROM match.limits l JOIN unnest(gone) c ON match.concerns(l, c) GROUP BY 1
+    ), counted AS (
+        UPDATE match.limits l SET running = l.running - ended.claims FROM ended WHERE l.limit_id = ended.limit_id
+        RETURNING l.site, l.ce, l.running < l.most AND l.running + ended.claims >= l.most AS opened
+    )
+    SELECT DISTINCT counted.site, counted.ce FROM counted WHERE counted.opened ORDER BY 1, 2;
+    SELECT json_agg(change) INTO used FROM (
+        SELECT c.owner_group, c.owner, -sum(c.processors) AS processors
+        FROM unnest(gone) c WHERE c.processors IS NOT NULL GROUP BY 1, 2
+    ) change;
+    IF used IS NOT NULL THEN
+        PERFORM share.use(used);
+    END IF;
+END $$;
+
+CREATE FUNCTION match.stop_claims() RETURNS void
+    LANGUAGE sql
+    AS $$
+    SELECT pg_advisory_xact_lock(hashtextextended('match.limits', 0))
 $$;
 
 CREATE FUNCTION match.withdraw(the_pilot text, the_request uuid) RETURNS boolean
@@ -160,6 +319,14 @@ BEGIN
         WHERE c.pilot_id = the_pilot AND c.request_id = the_request
     );
 END $$;
+
+CREATE FUNCTION match.write_limits(changed json) RETURNS void
+    LANGUAGE sql
+    AS $$
+    UPDATE match.limits l SET running = row.running, tokens = row.tokens, at = to_timestamp(row.at_s)
+    FROM json_to_recordset(changed) AS row(limit_id bigint, running integer, tokens double precision, at_s double precision)
+    WHERE l.limit_id = row.limit_id
+$$;
 
 CREATE FUNCTION pilot.beat(the_pilot text, the_site text, measures jsonb, attempts jsonb) RETURNS TABLE(job_id bigint, attempt integer, owner text, vo text, state text, version integer, lease_s integer)
     LANGUAGE plpgsql
@@ -313,6 +480,16 @@ BEGIN
     PERFORM registry.still(read_number);
     UPDATE registry.edition SET number = number + 1;
 END $$;
+
+CREATE FUNCTION share.use(changes json) RETURNS void
+    LANGUAGE sql
+    AS $$
+    INSERT INTO share.usage AS known (owner_group, owner, processors)
+    SELECT owner_group, owner, sum(processors)
+    FROM json_to_recordset(changes) AS change(owner_group text, owner text, processors integer)
+    GROUP BY owner_group, owner ORDER BY owner_group, owner
+    ON CONFLICT (owner_group, owner) DO UPDATE SET processors = known.processors + excluded.processors
+$$;
 
 CREATE FUNCTION site.policy(the_site text) RETURNS TABLE(beat_s integer, silent_s integer, lease_s integer, grace_s integer, when_lost text)
     LANGUAGE sql STABLE
@@ -576,12 +753,13 @@ CREATE TABLE log.chunks_default (
 );
 ALTER TABLE ONLY log.chunks_default ALTER COLUMN lines SET STORAGE EXTERNAL;
 
-CREATE TABLE match.claims (
-    pilot_id text NOT NULL,
-    request_id uuid NOT NULL,
-    job_id bigint NOT NULL,
-    attempt integer NOT NULL,
-    claimed_at timestamp with time zone NOT NULL
+ALTER TABLE match.limits ALTER COLUMN limit_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME match.limits_limit_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE match.queues (
@@ -734,6 +912,12 @@ CREATE TABLE registry.vos (
     pilot jsonb DEFAULT '{}'::jsonb NOT NULL
 );
 
+CREATE TABLE share.usage (
+    owner_group text NOT NULL,
+    owner text NOT NULL,
+    processors integer NOT NULL
+);
+
 CREATE TABLE site.sites (
     site text NOT NULL,
     description text DEFAULT ''::text NOT NULL,
@@ -829,6 +1013,12 @@ ALTER TABLE ONLY log.chunks_default
 ALTER TABLE ONLY match.claims
     ADD CONSTRAINT claims_pkey PRIMARY KEY (pilot_id, request_id);
 
+ALTER TABLE ONLY match.limits
+    ADD CONSTRAINT limits_pkey PRIMARY KEY (limit_id);
+
+ALTER TABLE ONLY match.limits
+    ADD CONSTRAINT limits_site_ce_attribute_value_key UNIQUE (site, ce, attribute, value);
+
 ALTER TABLE ONLY match.queues
     ADD CONSTRAINT queues_digest_key UNIQUE (digest);
 
@@ -873,6 +1063,9 @@ ALTER TABLE ONLY registry.users
 
 ALTER TABLE ONLY registry.vos
     ADD CONSTRAINT vos_pkey PRIMARY KEY (vo);
+
+ALTER TABLE ONLY share.usage
+    ADD CONSTRAINT usage_pkey PRIMARY KEY (owner_group, owner);
 
 ALTER TABLE ONLY site.sites
     ADD CONSTRAINT sites_pkey PRIMARY KEY (site);
@@ -922,6 +1115,8 @@ CREATE INDEX jobs_owner ON job.jobs USING btree (owner, job_id);
 CREATE INDEX jobs_pilot ON job.jobs USING btree (pilot_id) WHERE (state = ANY (ARRAY['Matched'::text, 'Running'::text, 'Completing'::text]));
 
 CREATE INDEX jobs_waiting ON job.jobs USING btree (queue_id, priority DESC, job_id) WHERE (state = 'Waiting'::text);
+
+CREATE UNIQUE INDEX claims_attempt ON match.claims USING btree (job_id, attempt);
 
 CREATE INDEX withdrawals_withdrawn_at ON match.withdrawals USING btree (withdrawn_at);
 
