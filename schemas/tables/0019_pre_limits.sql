@@ -75,8 +75,8 @@ BEGIN
         WHERE (one.ce, one.attribute, one.value) = (l.ce, l.attribute, l.value));
     UPDATE match.limits l
     SET most = one.most, delay_s = one.delay_s, burst = one.burst,
-        tokens = CASE WHEN l.delay_s IS NULL THEN one.burst ELSE least(l.tokens, one.burst) END,
-        at = CASE WHEN l.delay_s IS NULL THEN clock_timestamp() ELSE l.at END
+        tokens = CASE WHEN l.delay_s IS NULL AND one.delay_s IS NOT NULL THEN one.burst ELSE least(l.tokens, one.burst) END,
+        at = CASE WHEN l.delay_s IS NULL AND one.delay_s IS NOT NULL THEN clock_timestamp() ELSE l.at END
     FROM json_to_recordset(wanted)
         AS one(ce text, attribute text, value text, most integer, delay_s double precision, burst integer)
     WHERE l.site = the_site AND (one.ce, one.attribute, one.value) = (l.ce, l.attribute, l.value);
