@@ -27,8 +27,8 @@ from schemas.rules.secrets import scrub
 
 VERBS = (
     "submit", "status", "wait", "output", "logs", "peek", "kill", "subscribe", "publish_event",
-    "login", "whoami", "users", "proxy", "ban", "unban", "security", "who_ran",
-    "shares", "pilots", "drain", "stop", "log_level", "pilot", "pilot_wrapper", "pilot_verify", "keys",
+    "login", "whoami", "users", "limits", "shares", "proxy", "ban", "unban", "security", "who_ran",
+    "pilots", "drain", "stop", "log_level", "pilot", "pilot_wrapper", "pilot_verify", "keys",
     "parking", "graph", "up", "down", "ps", "run",
 )  # fmt: skip
 

@@ -309,6 +309,37 @@ class JobWaitingV1(TypedDict):
     job_group: NotRequired[str]
 
 
+class LimitQueryV1(TypedDict):
+    """Ask what is limited at sites"""
+
+    site: NotRequired[str]
+    after: NotRequired[int]
+    limit: NotRequired[int]
+
+
+class LimitQueryV1ReplyLimits(TypedDict):
+    """One limit."""
+
+    limit_id: int
+    site: str
+    ce: str
+    attribute: Literal["Owner", "OwnerGroup", "VO", "JobType", "JobGroup", "*"]
+    value: str
+    running: int
+    most: NotRequired[int]
+    delay_s: NotRequired[float]
+    burst: NotRequired[int]
+    reached: bool
+    again_s: NotRequired[float]
+
+
+class LimitQueryV1Reply(TypedDict):
+    """What is limited at sites, and how far it is used"""
+
+    limits: list[LimitQueryV1ReplyLimits]
+    more: bool
+
+
 class LogReadV1(TypedDict):
     """Ask for the lines of a job"""
 
@@ -401,6 +432,13 @@ class LogWrittenV1(TypedDict):
     stream: Literal["std.out", "std.err", "pilot"]
     first_number: int
     lines: list[LogWrittenV1Lines]
+
+
+class MatchReleasedV1(TypedDict):
+    """More may be matched at a site"""
+
+    site: str
+    ce: NotRequired[str]
 
 
 class MatchRequestV1(TypedDict):
@@ -1420,6 +1458,25 @@ class SiteDescribedV1Pilot(TypedDict):
     benchmark_s: NotRequired[float]
 
 
+class SiteDescribedV1RunningLimits(TypedDict):
+    """One limit, on the jobs whose attribute has the value."""
+
+    ce: NotRequired[str]
+    attribute: Literal["Owner", "OwnerGroup", "VO", "JobType", "JobGroup", "*"]
+    value: str
+    most: int
+
+
+class SiteDescribedV1MatchDelays(TypedDict):
+    """One rate, of the jobs whose attribute has the value."""
+
+    ce: NotRequired[str]
+    attribute: Literal["Owner", "OwnerGroup", "VO", "JobType", "JobGroup", "*"]
+    value: str
+    delay_s: float
+    burst: NotRequired[int]
+
+
 class SiteDescribedV1(TypedDict):
     """An operator describes a site"""
 
@@ -1431,6 +1488,8 @@ class SiteDescribedV1(TypedDict):
     tags: NotRequired[list[str]]
     pilot: NotRequired[SiteDescribedV1Pilot]
     status: Literal["active", "banned"]
+    running_limits: NotRequired[list[SiteDescribedV1RunningLimits]]
+    match_delays: NotRequired[list[SiteDescribedV1MatchDelays]]
     beat_s: NotRequired[int]
     lease_s: NotRequired[int]
     when_lost: NotRequired[Literal["reschedule", "fail"]]

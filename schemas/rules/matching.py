@@ -18,6 +18,7 @@ CPU_TIME_SEGMENTS_S = (
 )  # fmt: skip
 MOST_PROCESSORS = 1024
 MULTI_PROCESSOR = "MultiProcessor"
+TEST = "Test"  # the one JobType that a banned site takes
 WHOLE_NODE = "WholeNode"
 
 # A resource of N processors offers the tags 1Processors … NProcessors; looking up N is the same without making them.
@@ -142,12 +143,17 @@ def unmet(resource: Mapping[str, Any], needs: Mapping[str, Any]) -> list[str]:
     return reasons + _tag_reasons(resource, needs["Tags"]) + _refusals(resource, needs)
 
 
+def masked(resource: Mapping[str, Any], status: str | None) -> dict[str, Any]:
+    """Give the resource as its site's status lets it match: at a banned site it takes jobs of JobType Test alone."""
+    return {**resource, "JobType": TEST} if status == "banned" else dict(resource)
+
+
 def never(needs: Mapping[str, Any], sites: Sequence[Mapping[str, Any]]) -> str | None:
     """Give the one sentence that says why no known site can ever take the job; None when one can, or none is known."""
     wanted, by_name = needs["Sites"], {str(row["site"]): row for row in sites}
     known = [row for name, row in by_name.items() if not wanted or name in wanted]
     allowed = [row for row in known if row["site"] not in needs["BannedSites"]]
-    active = [row for row in allowed if row.get("status") != "banned"]
+    active = [row for row in allowed if row.get("status") != "banned" or TEST in needs["JobTypes"]]
     if active or not sites:
         return _shortage({str(row["site"]): _shortfalls(row, needs) for row in active})
     if not known:
