@@ -73,7 +73,9 @@ def test_a_job_is_told_exactly_the_fields_that_the_oracle_names(job: dict[str, A
 @settings(max_examples=700)
 @given(resources, st.lists(attributes, max_size=5))
 def test_a_pilot_is_told_exactly_the_fields_that_the_oracle_names(offer: dict[str, Any], jobs: list[dict[str, Any]]) -> None:
-    queues = [{"queue_id": n, "requirements": need, "waiting": n % 3} for n, need in enumerate(drawn(jobs), 1)]
+    queues: list[dict[str, Any]] = [
+        {"queue_id": n, "requirements": need, "waiting": n % 3} for n, need in enumerate(drawn(jobs), 1)
+    ]
     found = why_pilot(offer, queues)
     named = {queue["queue_id"]: failing(offer, queue["requirements"]) for queue in queues}
     assert found["fails"] == Counter(field for fields in named.values() for field in fields)
