@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 _OVER = "it is over"
@@ -44,6 +44,11 @@ def of_turn(headline: str, ahead: int, most: int) -> str:
     return f"{headline}: it waits for its turn" + (f", and {count} of its task queue come before it" if ahead else "")
 
 
+def held(offers: Iterable[Mapping[str, Any]], reached: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The offers, each with the limits that are reached where it is; limits are those that are about the job."""
+    return [{**offer, "held": [_limit(row) for row in reached if _is_at(offer["resource"], row)]} for offer in offers]
+
+
 def of_pilot(
     pilot: Mapping[str, Any],
     phase: Mapping[str, Any] | None,
@@ -76,3 +81,14 @@ def _since(job: Mapping[str, Any], step: Mapping[str, Any], at: str | None) -> s
     if at:
         return f"at {at} job {job['job_id']} was {step['state']}, since {step['since']}"
     return f"job {job['job_id']} is {step['state']} since {step['since']}"
+
+
+def _is_at(resource: Mapping[str, Any], limit: Mapping[str, Any]) -> bool:
+    ces = resource.get("GridCE") or ()
+    return resource.get("Site") == limit["site"] and limit["ce"] in ("", *([ces] if isinstance(ces, str) else ces))
+
+
+def _limit(row: Mapping[str, Any]) -> str:
+    whose = "" if row["attribute"] == "*" else f" of {row['attribute']} {row['value']}"
+    where = row["site"] + (f", CE {row['ce']}" if row["ce"] else "")
+    return f"RunningLimit: {row['running']} of at most {row['most']} jobs{whose} run at {where}"

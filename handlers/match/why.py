@@ -64,8 +64,9 @@ def _of_job(job: dict[str, Any], step: dict[str, Any], at: str | None, db: Db) -
     sites = db.all("sites")
     place = {name: job[name] for name in ("queue_id", "priority", "job_id")}
     before = None if at else db.one("ahead", **place, most=MOST_AHEAD)
-    found = why_job(needs, db.all("offers", at=at, most=MOST_OFFERS), f"the hour before {at}" if at else HOUR)
-    # what the limits of sites hold back, and the place of its group by shares, are two more of these
+    reached: list[dict[str, Any]] = []  # the statement for limits that are reached comes with match.limits
+    offers = told.held(db.all("offers", at=at, most=MOST_OFFERS), reached)
+    found = why_job(needs, offers, f"the hour before {at}" if at else HOUR)
     holds = [
         f"user {job['owner']} is banned: {ban['reason']}" if ban else None,
         never(needs, sites) if at is None else None,  # how sites were described then is not known

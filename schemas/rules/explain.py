@@ -54,6 +54,7 @@ _SAID = {
     "NumberOfProcessors": _has("{} processors", "Tags", "NumberOfProcessors"),
     "WholeNode": _Said("has", "have", "a whole node", "a part of its node", "WholeNode", WHOLE_NODE),
     "Tag": _has("tag {}", "Tags", "Tag"),
+    "RunningLimit": _Said("has", "have", "room below the running limits of its site", "a running limit that is reached", "", ""),
     "RequiredTag": _Said("takes", "take", "jobs with tag {} alone", "only jobs with tag {}", "Tags", "RequiredTag"),
     **{
         f"Banned{field}": _Said("takes", "take", f"jobs that want {field} {{}}", f"no jobs that want {field} {{}}", needs, offer)
@@ -69,9 +70,10 @@ _ANOTHERS = {"VO": "community", "OwnerGroup": "group", "Owner": "user"}
 def why_job(needs: Mapping[str, Any], offers: Sequence[Mapping[str, Any]], hour: str = HOUR) -> dict[str, Any]:
     """Give, for a job, each requirement that offers fail, what fits, and the nearest miss: fewest failing, then most pilots.
 
-    An offer is {"resource": …, "pilots": how many}. The requirements come with those that most pilots fail first.
+    An offer is {"resource": …, "pilots": how many, "held": reasons beside those of `unmet`, if any}. The requirements come
+    with those that most pilots fail first.
     """
-    judged = [(offer, _by_field(unmet(offer["resource"], needs))) for offer in offers]
+    judged = [(offer, _by_field([*unmet(offer["resource"], needs), *offer.get("held", ())])) for offer in offers]
     failing: dict[str, list[int]] = {}
     for offer, reasons in judged:
         for field in reasons:

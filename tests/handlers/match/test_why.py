@@ -8,9 +8,9 @@ import uuid
 from typing import Any
 
 from bus.event import Event
-from handlers.match.told import OF_STATES, of_turn
+from handlers.match.told import OF_STATES, held, of_turn
 from handlers.match.why import MOST_AHEAD, decide
-from schemas.rules.explain import why_pilot
+from schemas.rules.explain import why_job, why_pilot
 from schemas.rules.job_states import STATES
 from schemas.rules.matching import requirements
 from tests.fix_house import Story
@@ -100,6 +100,23 @@ def test_what_holds_it_whatever_pilots_there_are_comes_first() -> None:
     assert decide(["banned", None], fitting, 0) == ["banned", "1 of the 1 pilots fit"]
     assert decide([None], fitting, 0) == ["1 of the 1 pilots fit: it waits for its turn"]
     assert decide([None], {"fitting_resources": 0, "headline": "nobody"}, 5) == ["nobody"]
+
+
+def test_limits_that_are_reached_are_a_requirement_where_they_hold() -> None:
+    limit = {"site": "A.B", "ce": "", "attribute": "OwnerGroup", "value": "bes_user", "most": 5, "running": 5}
+    of_ce = limit | {"ce": "ce2", "attribute": "*", "value": "*"}
+    needs = requirements({"CPUTime": 300}, "ada", "local_user", "local")
+    places: tuple[dict[str, Any], ...] = ({"Site": "A.B", "GridCE": "ce1"}, {"Site": "C.D", "GridCE": ["ce1", "ce2"]})
+    offers = [{"resource": NODE | place, "pilots": 2} for place in places]
+    assert why_job(needs, held(offers, [limit | {"site": "X.Y"}]))["fitting_pilots"] == 4
+    found = why_job(needs, held(offers, [limit]))
+    assert (found["fitting_pilots"], found["requirements"][0]["pilots"]) == (2, 2)
+    assert found["nearest"]["reasons"] == ["RunningLimit: 5 of at most 5 jobs of OwnerGroup bes_user run at A.B"]
+    assert why_job(needs, held(offers, [limit, of_ce | {"site": "C.D"}]))["headline"] == (
+        "no pilot of the last hour has room below the running limits of its site; "
+        "the nearest, 2 pilots at A.B, have a running limit that is reached"
+    )
+    assert held(offers, [of_ce | {"site": "C.D"}])[1]["held"] == ["RunningLimit: 5 of at most 5 jobs run at C.D, CE ce2"]
 
 
 def test_the_jobs_of_who_is_banned_wait(story: Story) -> None:
