@@ -83,7 +83,8 @@ def test_who_asked_in_both_hours_of_the_clock_is_one_pilot(story: Story) -> None
     for seconds in (-600, 600):
         asked(story, 4, seconds_ago=since_the_clock_struck_s + seconds)
     waiting(story).sql("UPDATE job.history SET at = %s", ago(9000))
-    assert why(story, job_id=1, at=ago(since_the_clock_struck_s - 900))["fitting_pilots"] == 4
+    asked(story, 2, seconds_ago=since_the_clock_struck_s - 1000, MaxRAM=1)
+    assert why(story, job_id=1, at=ago(since_the_clock_struck_s - 900))["pilots"] == 4, "who asked later had not asked then"
 
 
 def test_a_job_that_fits_waits_for_its_turn_behind_those_before_it(story: Story) -> None:
