@@ -19,6 +19,7 @@ def decide(time: str, days: int) -> tuple[date, int]:
 def handle(event: Event, db: Db, hands: int) -> Iterable[Event]:
     """`hands` is for how many days they are kept."""
     today, days = decide(event.time, hands)
-    for name in ("empties", "reasons", "offers"):
-        db.run(name, today=today, days=days)
+    db.run("empties", today=today, days=days)
+    db.run("reasons", today=today, days=days)
+    db.run("offers", today=today, days=days)
     return []
