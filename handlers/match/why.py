@@ -8,7 +8,7 @@ from typing import Any
 
 from bus import Db, Event
 from handlers.match import told
-from schemas.rules.explain import HOUR, in_words, offered, why_job
+from schemas.rules.explain import HOUR, cut, in_words, offered, why_job
 from schemas.rules.matching import never
 from schemas.rules.rights import READS_PILOTS, may, reads_pilots
 
@@ -17,6 +17,7 @@ EMITS = ()
 
 MOST_OFFERS = 5000
 MOST_AHEAD = 1001
+LONGEST = 2000
 
 
 def decide(holds: Sequence[str | None], why: Mapping[str, Any], ahead: int) -> list[str]:
@@ -58,7 +59,7 @@ def handle(event: Event, db: Db, hands: Collection[str]) -> Iterable[Event]:
 def _of_job(job: dict[str, Any], step: dict[str, Any], at: str | None, db: Db) -> dict[str, Any]:
     shown = {"job": {"job_id": job["job_id"], **step}}
     if step["state"] != "Waiting" or job["requirements"] is None:
-        return {"headline": told.of_job(job, step, at), "also": []} | shown
+        return _sentences([told.of_job(job, step, at)]) | shown
     needs = job["requirements"] | {"LeastIsolation": job["least_isolation"] or "none"}
     ban = db.one("ban", owner=job["owner"], at=at)
     sites = db.all("sites")
@@ -72,8 +73,7 @@ def _of_job(job: dict[str, Any], step: dict[str, Any], at: str | None, db: Db) -
         never(needs, sites) if at is None else None,  # how sites were described then is not known
     ]
     said = decide(holds, found, before["jobs"] if before else 0)
-    found |= {"headline": told.of_waiting(job, step, at, said[0]), "also": said[1:]}
-    return found | shown
+    return found | _sentences([told.of_waiting(job, step, at, said[0]), *said[1:]]) | shown
 
 
 def _of_pilot(pilot: dict[str, Any], at: str | None, db: Db) -> dict[str, Any]:
@@ -84,8 +84,13 @@ def _of_pilot(pilot: dict[str, Any], at: str | None, db: Db) -> dict[str, Any]:
     jobs = [row["job_id"] for row in rows]
     said = told.of_pilot(pilot, phase, jobs, empty, at)
     known = {"phase": phase["phase"], "since": phase["since"]} if phase else {}
-    found = {"headline": f"pilot {pilot_id}: {said[0]}", "also": said[1:]}
+    found = _sentences([f"pilot {pilot_id}: {said[0]}", *said[1:]])
     return found | {"pilot": {"pilot_id": pilot_id, "site": pilot["site"], "jobs": jobs} | known} | _shown(empty)
+
+
+def _sentences(said: Sequence[str]) -> dict[str, Any]:
+    headline, *also = [cut(sentence, LONGEST) for sentence in said]
+    return {"headline": headline, "also": also}
 
 
 def _shown(empty: dict[str, Any] | None) -> dict[str, Any]:

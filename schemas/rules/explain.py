@@ -105,7 +105,7 @@ def why_job(needs: Mapping[str, Any], offers: Sequence[Mapping[str, Any]], hour:
             "resource": in_words(offer["resource"]),
             "pilots": offer["pilots"],
             "fields": list(reasons),
-            "reasons": [_cut(reason) for reason in reasons.values()],
+            "reasons": [cut(reason) for reason in reasons.values()],
         }
     return {"headline": _of_job(needs, found, nearest and nearest[0], hour), **found}
 
@@ -136,7 +136,7 @@ def counted(
     reasons: dict[str, str] = {}
     if nearest is not None:
         reasons = _by_field(unmet(resource, nearest["requirements"]))
-        told = {"queue_id": nearest["queue_id"], "fields": list(reasons), "reasons": [_cut(one) for one in reasons.values()]}
+        told = {"queue_id": nearest["queue_id"], "fields": list(reasons), "reasons": [cut(one) for one in reasons.values()]}
         found["nearest"] = told | ({"waiting": nearest["waiting"]} if nearest.get("waiting") is not None else {})
     return {"headline": _of_pilot(queues, fits, reasons), **found}
 
@@ -157,7 +157,7 @@ def wanted(field: str, needs: Mapping[str, Any]) -> str:
         value = max((_processors(tag) for tag in tags), default=1)
     elif field == "Tag":
         value = [tag for tag in tags if not _processors(tag) and tag != WHOLE_NODE]
-    return _cut(said.want.format(_names(value)))
+    return cut(said.want.format(_names(value)))
 
 
 def offered(field: str, resource: Mapping[str, Any]) -> str:
@@ -170,14 +170,19 @@ def offered(field: str, resource: Mapping[str, Any]) -> str:
         value = max(1 if field == "NumberOfProcessors" else 0, _number(value))
     elif field == "Isolation":
         value = value or "none"
-    return _cut(said.have.format(_names(value)))
+    return cut(said.have.format(_names(value)))
 
 
 def in_words(resource: Mapping[str, Any]) -> str:
     """Give a resource in one line."""
     first = ["Site", "GridCE", "Platform", "NumberOfProcessors", "MaxRAM", "CPUTime"]
     names = [name for name in (*first, *sorted(set(resource) - set(first))) if resource.get(name) not in (None, "", [], False)]
-    return _cut(", ".join(f"{name} {_names(resource[name])}" for name in names), 1000)
+    return cut(", ".join(f"{name} {_names(resource[name])}" for name in names), 1000)
+
+
+def cut(text: str, longest: int = _LONGEST) -> str:
+    """Give the text, or so much of its beginning."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _of_job(needs: Mapping[str, Any], found: Mapping[str, Any], nearest: Optional[Mapping[str, Any]], hour: str) -> str:
@@ -194,7 +199,7 @@ def _of_job(needs: Mapping[str, Any], found: Mapping[str, Any], nearest: Optiona
     clauses = [
         f"{_verb(field, number)} {offered(field, nearest['resource'])}" for field in [*alone[:1], *_without(fields, alone[:1])]
     ]
-    return _cut(f"no pilot of {hour} {wants}; the nearest, {who}, {_listed(clauses)}", 1000)
+    return cut(f"no pilot of {hour} {wants}; the nearest, {who}, {_listed(clauses)}", 1000)
 
 
 def _of_pilot(queues: int, fits: int, reasons: Mapping[str, str]) -> str:
@@ -204,7 +209,7 @@ def _of_pilot(queues: int, fits: int, reasons: Mapping[str, str]) -> str:
         return f"{fits} of {queues} task queues fit, but no job of them was free: a limit holds them, or other pilots were first"
     # whose jobs they are is not for every pilot to know
     clauses = [f"its jobs are another {_ANOTHERS[field]}'s" if field in _ANOTHERS else reasons[field] for field in reasons]
-    return _cut(f"none of {queues} task queues fits; the nearest: {_listed(clauses)}", 1000)
+    return cut(f"none of {queues} task queues fits; the nearest: {_listed(clauses)}", 1000)
 
 
 def _by_field(reasons: Iterable[str]) -> dict[str, str]:
@@ -219,7 +224,7 @@ def _best(field: str, offers: Sequence[Mapping[str, Any]]) -> str:
     for offer in offers:
         seen[offered(field, offer["resource"])] += offer["pilots"]
     shown = sorted(seen.items(), key=lambda item: (-item[1], item[0]))[:_MOST_CLAUSES]
-    return _cut("; ".join(f"{text} ({count})" for text, count in shown))
+    return cut("; ".join(f"{text} ({count})" for text, count in shown))
 
 
 def _said(field: str) -> _Said:
@@ -261,7 +266,3 @@ def _names(value: Any) -> str:
 
 def _text(resource: Mapping[str, Any]) -> str:
     return json.dumps(dict(resource), sort_keys=True)
-
-
-def _cut(text: str, longest: int = _LONGEST) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -136,6 +136,13 @@ def test_a_job_whose_every_site_is_banned_says_so(story: Story) -> None:
     assert "every site the job could run at is banned: CLOUD.CNIC.cn" in why(story, job_id=1)["headline"]
 
 
+def test_an_answer_stays_short_however_much_there_is_to_say(story: Story) -> None:
+    asked(waiting(story), Tag=[f"{n:0>120}" for n in range(60)], RequiredTag=[f"{n:0>120}" for n in range(60)])
+    story.sql("UPDATE site.sites SET status = 'banned'")
+    story.sql("INSERT INTO site.sites SELECT 'S' || n, '', 'banned', 8, 1, 1, '{}', now() FROM generate_series(1, 2000) n")
+    assert len(why(story, job_id=1)["headline"]) == 2000
+
+
 def test_what_its_community_demands_is_a_requirement(story: Story) -> None:
     described(asked(waiting(story)), ("vo", {"vo": "local", "least_isolation": "apptainer"}))
     assert why(story, job_id=1)["nearest"]["fields"] == ["Isolation"]

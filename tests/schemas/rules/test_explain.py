@@ -8,11 +8,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas import catalogue, check
 from schemas.rules.description import DescriptionError
 from schemas.rules.explain import counted, in_words, offered, told_pilot, wanted, why_job, why_pilot
 from schemas.rules.matching import unmet
 from tests.schemas.rules.test_matching import attributes, needs, oracle, resource, resources, words
 
+KNOWN = catalogue()
 offers = st.lists(st.builds(lambda one, pilots: {"resource": one, "pilots": pilots}, resources, st.integers(1, 5)), max_size=5)
 
 
@@ -79,6 +81,7 @@ def test_a_pilot_is_told_exactly_the_fields_that_the_oracle_names(offer: dict[st
     found = why_pilot(offer, queues)
     named = {queue["queue_id"]: failing(offer, queue["requirements"]) for queue in queues}
     assert found["fails"] == Counter(field for fields in named.values() for field in fields)
+    check(KNOWN["match.request.v1.reply"], {"job": None, "why": told_pilot(found)}, strict=True)
     assert (found["queues"], found["fits"]) == (len(queues), sum(not fields for fields in named.values()))
     misses = [(len(fields), -(queue_id % 3), queue_id) for queue_id, fields in named.items() if fields]
     assert ("nearest" in found) == bool(misses)
