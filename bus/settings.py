@@ -47,6 +47,7 @@ class Settings:
     log_keep_days: str = "30"
     share_policy: str = ""
     share_shadow: str = ""
+    why_keep_days: str = "7"
 
     @property
     def houses(self) -> list[Path]:

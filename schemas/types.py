@@ -469,10 +469,20 @@ class MatchRequestV1ReplyJob(TypedDict):
     least_isolation: NotRequired[Literal["none", "userns", "bubblewrap", "apptainer"]]
 
 
+class MatchRequestV1ReplyWhy(TypedDict):
+    """Why there was no job; only with job null, and absent when it is not known."""
+
+    headline: str
+    queues: int
+    fits: int
+    fails: dict[str, int]
+
+
 class MatchRequestV1Reply(TypedDict):
     """A job for the pilot, or nothing yet"""
 
     job: MatchRequestV1ReplyJob | None
+    why: NotRequired[MatchRequestV1ReplyWhy]
 
 
 class MatchShadowedV1Chosen(TypedDict):
@@ -498,6 +508,83 @@ class MatchShadowedV1(TypedDict):
     chosen: MatchShadowedV1Chosen
     shadow: MatchShadowedV1Shadow
     policy: str
+
+
+class MatchWhyV1(TypedDict):
+    """Ask why a job waits or a pilot gets none"""
+
+    job_id: NotRequired[int]
+    pilot_id: NotRequired[str]
+    at: NotRequired[str]
+
+
+class MatchWhyV1ReplyJob(TypedDict):
+    """The job as it was then."""
+
+    job_id: int
+    state: str
+    minor_status: str
+    since: str
+    attempt: int
+
+
+class MatchWhyV1ReplyPilot(TypedDict):
+    """The pilot as it was then."""
+
+    pilot_id: str
+    site: str
+    phase: NotRequired[str]
+    since: NotRequired[str]
+    jobs: list[int]
+
+
+class MatchWhyV1ReplyEmpty(TypedDict):
+    """The pilot's last answer without a job."""
+
+    at: str
+    request_id: str
+    resource: str
+    queues: int
+    fits: int
+
+
+class MatchWhyV1ReplyRequirements(TypedDict):
+    """A requirement; of a job it says wants, resources, pilots and best, of a pilot has and queues."""
+
+    field: str
+    wants: NotRequired[str]
+    resources: NotRequired[int]
+    pilots: NotRequired[int]
+    best: NotRequired[str]
+    has: NotRequired[str]
+    queues: NotRequired[int]
+
+
+class MatchWhyV1ReplyNearest(TypedDict):
+    """What failed the fewest requirements; of several, the one of most pilots, or with most jobs."""
+
+    resource: NotRequired[str]
+    pilots: NotRequired[int]
+    queue_id: NotRequired[int]
+    waiting: NotRequired[int]
+    fields: list[str]
+    reasons: list[str]
+
+
+class MatchWhyV1Reply(TypedDict):
+    """Why the job waits or the pilot gets none"""
+
+    headline: str
+    also: list[str]
+    job: NotRequired[MatchWhyV1ReplyJob]
+    pilot: NotRequired[MatchWhyV1ReplyPilot]
+    empty: NotRequired[MatchWhyV1ReplyEmpty]
+    resources: NotRequired[int]
+    pilots: NotRequired[int]
+    fitting_resources: NotRequired[int]
+    fitting_pilots: NotRequired[int]
+    requirements: NotRequired[list[MatchWhyV1ReplyRequirements]]
+    nearest: NotRequired[MatchWhyV1ReplyNearest]
 
 
 class MatchWithdrawV1(TypedDict):

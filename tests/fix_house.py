@@ -154,6 +154,7 @@ def hands(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
         "security.cut": NoAdministration(),
         "log.tidy": 30,
         "share.query": ShareHands(HOUSE, ("root",)),
+        "match.tidy": 7,
     }
 
 
@@ -180,7 +181,7 @@ def house_settings(vhost: Vhost, test_dsn: str) -> Settings:
 @pytest.fixture
 def house(house_settings: Settings, words: Words, hands: dict[str, Any]) -> Iterator[Runner]:
     """Every handler, the gate and the relay, running in this process."""
-    reached = {"log.read": house_settings.operator_accounts, **hands}
+    reached = {**dict.fromkeys(("log.read", "match.why"), house_settings.operator_accounts), **hands}
     runner = Runner(house_settings, found_handlers(house_settings, words), words, reached).start()
     yield runner
     runner.stop()

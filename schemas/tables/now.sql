@@ -142,6 +142,44 @@ BEGIN
     RETURN QUERY SELECT * FROM match.claim(the_queue, the_pilot, the_request, the_site, cause, start_within_s);
 END $$;
 
+CREATE FUNCTION match.day_of(at timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT date_trunc('day', at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+$$;
+
+CREATE FUNCTION match.hour_of(at timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT date_trunc('hour', at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+$$;
+
+CREATE FUNCTION match.keep_empties(rows json) RETURNS void
+    LANGUAGE sql
+    AS $$
+    INSERT INTO match.reasons (day, digest, resource, reasons)
+    SELECT DISTINCT match.day_of(at), md5(resource::text || reasons::text), resource, reasons
+    FROM json_to_recordset(rows) AS r (at timestamptz, resource jsonb, reasons jsonb)
+    ORDER BY 1, 2
+    ON CONFLICT (day, digest) DO NOTHING;
+    INSERT INTO match.empties (pilot_id, at, request_id, site, digest)
+    SELECT pilot_id, at, request_id, site, md5(resource::text || reasons::text)
+    FROM json_to_recordset(rows) AS r (pilot_id text, request_id uuid, at timestamptz, site text, resource jsonb, reasons jsonb)
+    ON CONFLICT (pilot_id, at, request_id) DO NOTHING
+$$;
+
+CREATE FUNCTION match.keep_offers(rows json) RETURNS void
+    LANGUAGE sql
+    AS $$
+    INSERT INTO match.offers AS known (hour, digest, resource, requests, pilots, first_at, last_at)
+    SELECT match.hour_of(at), md5(resource::text), resource, sum(requests), sum(pilots), min(at), max(at)
+    FROM json_to_recordset(rows) AS r (at timestamptz, resource jsonb, requests bigint, pilots integer)
+    GROUP BY 1, 2, 3 ORDER BY 1, 2 -- several matchers keep at once, and all lock in this order
+    ON CONFLICT (hour, digest) DO UPDATE
+    SET requests = known.requests + excluded.requests, pilots = known.pilots + excluded.pilots,
+        first_at = least(known.first_at, excluded.first_at), last_at = greatest(known.last_at, excluded.last_at)
+$$;
+
 CREATE FUNCTION match.lock_request(the_pilot text, the_request uuid) RETURNS void
     LANGUAGE sql
     AS $$
@@ -616,6 +654,44 @@ CREATE TABLE match.claims (
     claimed_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE match.empties (
+    pilot_id text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    request_id uuid NOT NULL,
+    site text NOT NULL,
+    digest text NOT NULL
+)
+PARTITION BY RANGE (at);
+
+CREATE TABLE match.empties_default (
+    pilot_id text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    request_id uuid NOT NULL,
+    site text NOT NULL,
+    digest text NOT NULL
+);
+
+CREATE TABLE match.offers (
+    hour timestamp with time zone NOT NULL,
+    digest text NOT NULL,
+    resource jsonb NOT NULL,
+    requests bigint NOT NULL,
+    pilots integer NOT NULL,
+    first_at timestamp with time zone NOT NULL,
+    last_at timestamp with time zone NOT NULL
+)
+PARTITION BY RANGE (hour);
+
+CREATE TABLE match.offers_default (
+    hour timestamp with time zone NOT NULL,
+    digest text NOT NULL,
+    resource jsonb NOT NULL,
+    requests bigint NOT NULL,
+    pilots integer NOT NULL,
+    first_at timestamp with time zone NOT NULL,
+    last_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE match.queues (
     queue_id bigint NOT NULL,
     digest text NOT NULL,
@@ -629,6 +705,21 @@ ALTER TABLE match.queues ALTER COLUMN queue_id ADD GENERATED ALWAYS AS IDENTITY 
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE match.reasons (
+    day timestamp with time zone NOT NULL,
+    digest text NOT NULL,
+    resource jsonb NOT NULL,
+    reasons jsonb NOT NULL
+)
+PARTITION BY RANGE (day);
+
+CREATE TABLE match.reasons_default (
+    day timestamp with time zone NOT NULL,
+    digest text NOT NULL,
+    resource jsonb NOT NULL,
+    reasons jsonb NOT NULL
 );
 
 CREATE TABLE match.withdrawals (
@@ -829,6 +920,12 @@ ALTER TABLE ONLY bus.events ATTACH PARTITION bus.events_default DEFAULT;
 
 ALTER TABLE ONLY log.chunks ATTACH PARTITION log.chunks_default DEFAULT;
 
+ALTER TABLE ONLY match.empties ATTACH PARTITION match.empties_default DEFAULT;
+
+ALTER TABLE ONLY match.offers ATTACH PARTITION match.offers_default DEFAULT;
+
+ALTER TABLE ONLY match.reasons ATTACH PARTITION match.reasons_default DEFAULT;
+
 ALTER TABLE ONLY pilot.phases ATTACH PARTITION pilot.phases_default DEFAULT;
 
 ALTER TABLE ONLY bus.connections
@@ -876,11 +973,29 @@ ALTER TABLE ONLY log.chunks_default
 ALTER TABLE ONLY match.claims
     ADD CONSTRAINT claims_pkey PRIMARY KEY (pilot_id, request_id);
 
+ALTER TABLE ONLY match.empties
+    ADD CONSTRAINT empties_pkey PRIMARY KEY (pilot_id, at, request_id);
+
+ALTER TABLE ONLY match.empties_default
+    ADD CONSTRAINT empties_default_pkey PRIMARY KEY (pilot_id, at, request_id);
+
+ALTER TABLE ONLY match.offers
+    ADD CONSTRAINT offers_pkey PRIMARY KEY (hour, digest);
+
+ALTER TABLE ONLY match.offers_default
+    ADD CONSTRAINT offers_default_pkey PRIMARY KEY (hour, digest);
+
 ALTER TABLE ONLY match.queues
     ADD CONSTRAINT queues_digest_key UNIQUE (digest);
 
 ALTER TABLE ONLY match.queues
     ADD CONSTRAINT queues_pkey PRIMARY KEY (queue_id);
+
+ALTER TABLE ONLY match.reasons
+    ADD CONSTRAINT reasons_pkey PRIMARY KEY (day, digest);
+
+ALTER TABLE ONLY match.reasons_default
+    ADD CONSTRAINT reasons_default_pkey PRIMARY KEY (day, digest);
 
 ALTER TABLE ONLY match.withdrawals
     ADD CONSTRAINT withdrawals_pkey PRIMARY KEY (pilot_id, request_id);
@@ -1004,6 +1119,12 @@ ALTER INDEX bus.events_security ATTACH PARTITION bus.events_default_recorded_at_
 ALTER INDEX bus.events_subject ATTACH PARTITION bus.events_default_subject_type_idx;
 
 ALTER INDEX log.chunks_pkey ATTACH PARTITION log.chunks_default_pkey;
+
+ALTER INDEX match.empties_pkey ATTACH PARTITION match.empties_default_pkey;
+
+ALTER INDEX match.offers_pkey ATTACH PARTITION match.offers_default_pkey;
+
+ALTER INDEX match.reasons_pkey ATTACH PARTITION match.reasons_default_pkey;
 
 ALTER INDEX pilot.phases_pkey ATTACH PARTITION pilot.phases_default_pkey;
 

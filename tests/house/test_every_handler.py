@@ -75,7 +75,7 @@ def dump(db: psycopg.Connection[Any], *, without: set[str]) -> list[Any]:
 def peopled(db: psycopg.Connection[Any], hands: dict[str, Any], grid: Grid) -> psycopg.Connection[Any]:
     """A database with a site, five jobs in different states, and a proxy of their owner."""
     db.execute(JOBS_AND_SITES)
-    HANDS.update(hands | {"log.read": ("bob",)})
+    HANDS.update(hands | dict.fromkeys(("log.read", "match.why"), ("bob",)))
     kept(db, hands["proxy.deposit"], grid.person(ADA).proxy())
     return db
 
