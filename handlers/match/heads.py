@@ -12,6 +12,7 @@ from typing import Any
 Entry = tuple[int, int, str]
 
 FIRST_AHEAD, MOST_AHEAD = 16, 256  # the longer a queue lasts, the more of it is read at once
+MOST_KNOWN = 2_000
 NOTHING_READ: Entry = (-1_000_000, 0, "")
 
 
@@ -68,6 +69,10 @@ class Heads:
     def read_to(self, slot: int) -> Entry:
         """Beyond which entry the queue is to be read on."""
         return self._read_to[slot] or NOTHING_READ
+
+    def has_more(self, slot: int) -> bool:
+        """Whether the queue may have jobs that were not read; of a queue that is long enough, no further ones are looked for."""
+        return self._read_to[slot] is not None and len(self._entries[slot]) < MOST_KNOWN
 
     def take(self, slot: int, entry: Entry) -> None:
         """This one is somebody's, or is not waiting any more."""

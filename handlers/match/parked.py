@@ -40,9 +40,7 @@ class Ask:
     event: Event
     account: str
     profile: Profile
-    since_s: float
     due_s: float
-    known_s: float  # when it was last known that its pilot may have jobs
 
     @property
     def pilot_id(self) -> str:

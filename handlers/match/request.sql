@@ -68,3 +68,15 @@ SELECT * FROM match.claim_all(%(picks)s::json, %(within_s)s);
 
 -- name: use
 SELECT share.use(%(changes)s::json);
+
+-- name: limits
+SELECT * FROM match.locked_limits(%(sites)s::text[]);
+
+-- name: write_limits
+SELECT match.write_limits(%(changed)s::json);
+
+-- name: keep_empties
+SELECT match.keep_empties(%(rows)s::json);
+
+-- name: keep_offers
+SELECT match.keep_offers(%(rows)s::json);
