@@ -33,7 +33,7 @@ def run(
         print_json({"formula": told, **{name: about[name] for name in names}, "groups": groups})
         return
     print_table(COLUMNS, rows(groups))
-    talk.print(told)
+    talk.print(told, soft_wrap=True)
 
 
 def _pages(bus: Client, asked: dict[str, Any], listed: str, name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:

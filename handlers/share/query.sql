@@ -11,7 +11,7 @@ SELECT g."group", g.vo, g.job_share AS share, 'JobSharing' = ANY(g.properties) A
 FROM registry.groups g
 LEFT JOIN (
     SELECT owner_group, sum(processors)::bigint AS processors,
-           sum(share.accrued(core_s, processors, at, clock_timestamp(), %(half_life_s)s::double precision)) AS core_s
+           sum(share.accrued(core_s, processors, at, now(), %(half_life_s)s::double precision)) AS core_s
     FROM share.usage GROUP BY owner_group
 ) u ON u.owner_group = g."group"
 LEFT JOIN (
@@ -23,7 +23,7 @@ ORDER BY g."group" COLLATE "C";
 
 -- name: users
 SELECT coalesce(u.owner, w.owner) AS owner, coalesce(u.processors, 0) AS processors, w.owner IS NOT NULL AS waiting,
-       coalesce(share.accrued(u.core_s, u.processors, u.at, clock_timestamp(), %(half_life_s)s::double precision), 0) AS core_s
+       coalesce(share.accrued(u.core_s, u.processors, u.at, now(), %(half_life_s)s::double precision), 0) AS core_s
 FROM (SELECT owner, processors, core_s, at FROM share.usage WHERE owner_group = %(group)s) u
 FULL JOIN (
     SELECT DISTINCT q.requirements ->> 'Owner' AS owner FROM match.queues q

@@ -22,20 +22,22 @@ CREATE FUNCTION share.half_life_s() RETURNS double precision LANGUAGE sql STABLE
     SELECT half_life_s FROM share.settings
 $$;
 
--- accrued() of schemas/rules/shares.py. Of what lies 64 half-lives back nothing is left, because PostgreSQL refuses numbers
--- that are too small.
+-- accrued() of schemas/rules/shares.py, with what it comes to rest at in front: one expression, which PostgreSQL sets in
+-- where it is called. Of what lies 64 half-lives back nothing is left, because numbers that are too small are refused.
 CREATE FUNCTION share.accrued(
     core_s double precision, processors integer, since timestamptz, until timestamptz, half_life_s double precision
 ) RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
-    SELECT core_s * remaining + processors * (1 - remaining) * half_life_s / ln(2)
-    FROM (SELECT greatest(0, extract(epoch FROM until - since)::double precision) / half_life_s AS half_lives) passed
-    CROSS JOIN LATERAL (SELECT CASE WHEN half_lives > 64 THEN 0 ELSE power(2, -half_lives) END AS remaining) decay
+    SELECT greatest(0, processors * half_life_s / ln(2) + (core_s - processors * half_life_s / ln(2))
+        * CASE WHEN date_part('epoch', until - since) > 64 * half_life_s THEN 0
+               ELSE power(2, -greatest(0, date_part('epoch', until - since)) / half_life_s) END)
 $$;
 
 -- For each {owner_group, owner, processors} so many more processors are in use from now on, or so many fewer; never below
 -- none, and of whom nothing is known nothing is taken. Rows are locked in the order of their names, and the last of a
 -- transaction: limits, jobs, claims, usage.
-CREATE FUNCTION share.use(changes json, half_life_s double precision DEFAULT share.half_life_s()) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION share.use(changes json, half_life_s double precision DEFAULT share.half_life_s())
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
     INSERT INTO share.usage AS known (owner_group, owner, processors, core_s, at)
     SELECT c.owner_group, c.owner, sum(c.processors), 0, clock_timestamp()
     FROM json_to_recordset(changes) AS c (owner_group text, owner text, processors integer)
@@ -46,5 +48,5 @@ CREATE FUNCTION share.use(changes json, half_life_s double precision DEFAULT sha
     ON CONFLICT (owner_group, owner) DO UPDATE
     SET core_s = share.accrued(known.core_s, known.processors, known.at, excluded.at, half_life_s),
         processors = greatest(0, known.processors + excluded.processors),
-        at = greatest(known.at, excluded.at)
-$$;
+        at = greatest(known.at, excluded.at);
+END $$;

@@ -357,9 +357,9 @@ END $$;
 CREATE FUNCTION share.accrued(core_s double precision, processors integer, since timestamp with time zone, until timestamp with time zone, half_life_s double precision) RETURNS double precision
     LANGUAGE sql IMMUTABLE
     AS $$
-    SELECT core_s * remaining + processors * (1 - remaining) * half_life_s / ln(2)
-    FROM (SELECT greatest(0, extract(epoch FROM until - since)::double precision) / half_life_s AS half_lives) passed
-    CROSS JOIN LATERAL (SELECT CASE WHEN half_lives > 64 THEN 0 ELSE power(2, -half_lives) END AS remaining) decay
+    SELECT greatest(0, processors * half_life_s / ln(2) + (core_s - processors * half_life_s / ln(2))
+        * CASE WHEN date_part('epoch', until - since) > 64 * half_life_s THEN 0
+               ELSE power(2, -greatest(0, date_part('epoch', until - since)) / half_life_s) END)
 $$;
 
 CREATE FUNCTION share.half_life_s() RETURNS double precision
@@ -369,8 +369,9 @@ CREATE FUNCTION share.half_life_s() RETURNS double precision
 $$;
 
 CREATE FUNCTION share.use(changes json, half_life_s double precision DEFAULT share.half_life_s()) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     AS $$
+BEGIN
     INSERT INTO share.usage AS known (owner_group, owner, processors, core_s, at)
     SELECT c.owner_group, c.owner, sum(c.processors), 0, clock_timestamp()
     FROM json_to_recordset(changes) AS c (owner_group text, owner text, processors integer)
@@ -381,8 +382,8 @@ CREATE FUNCTION share.use(changes json, half_life_s double precision DEFAULT sha
     ON CONFLICT (owner_group, owner) DO UPDATE
     SET core_s = share.accrued(known.core_s, known.processors, known.at, excluded.at, half_life_s),
         processors = greatest(0, known.processors + excluded.processors),
-        at = greatest(known.at, excluded.at)
-$$;
+        at = greatest(known.at, excluded.at);
+END $$;
 
 CREATE FUNCTION site.policy(the_site text) RETURNS TABLE(beat_s integer, silent_s integer, lease_s integer, grace_s integer, when_lost text)
     LANGUAGE sql STABLE

@@ -9,6 +9,7 @@ import pytest
 
 from bus.settings import Settings
 from deploy.policies import policies
+from deploy.start import hands_of
 from deploy.verbs.common import USAGE, Failure
 from schemas.rules.shares import HOUSE
 from tests.schemas.rules.farm import DAY_S, Farm, Group, groups_worst_percent
@@ -28,6 +29,13 @@ def test_an_extension_replaces_the_score_or_puts_another_in_its_shadow() -> None
     assert chosen == HOUSE
     assert shadow is not None
     assert shadow.name == "no_history"
+
+
+def test_the_services_score_by_the_policy_that_is_set_or_do_not_start() -> None:
+    told = Settings(extensions=str(EXAMPLE), share_policy="no_history", operators="root")
+    assert hands_of(told, None, None)["share.query"].policy.name == "no_history"
+    with pytest.raises(Failure, match="there is no_history"):
+        hands_of(Settings(extensions=str(EXAMPLE), share_policy="no_histroy"), None, None)
 
 
 def test_the_example_gives_nothing_back_to_who_was_away_and_the_house_does() -> None:

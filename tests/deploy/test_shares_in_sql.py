@@ -90,6 +90,13 @@ def test_what_was_used_long_ago_is_nothing_and_no_error(db: psycopg.Connection[A
     assert usage(db).core_s == 0.0 == accrued(Usage(0, 1e-300, 0.0), 1e9, 60).core_s
 
 
+def test_rows_are_turned_in_the_order_of_their_names(db: psycopg.Connection[Any]) -> None:
+    db.execute("SET enable_sort = off")  # nor does any plan come by that order by chance
+    names = [f"user{number}" for number in range(10, 60)]
+    change(db, *[("g", name, 1) for name in names[::-1]])
+    assert [owner for (owner,) in db.execute("SELECT owner FROM share.usage ORDER BY ctid")] == names
+
+
 def test_many_at_once_lose_nothing_and_wait_for_each_other_without_a_deadlock(test_dsn: str, db: psycopg.Connection[Any]) -> None:
     names = [("g", "ada"), ("g", "bob"), ("h", "eve")]
 
