@@ -166,7 +166,7 @@ class Waiting:
     def _load(self, db: Db) -> None:
         self._look_at_shares(db)
         for row in db.all("queues"):
-            self._add(row["queue_id"], row["requirements"])
+            self.know(row["queue_id"], row["requirements"])
         while self.heads.dry:
             self._read_on(db, next(iter(self.heads.dry)))
         self.woken = self.heads.some
@@ -176,14 +176,16 @@ class Waiting:
         """These queues are known, and nothing of their jobs."""
         if queue_ids:
             for row in db.all("needs", queue_ids=sorted(queue_ids)):
-                self._add(row["queue_id"], row["requirements"])
+                self.know(row["queue_id"], row["requirements"])
 
-    def _add(self, queue_id: int, needs: Mapping[str, Any]) -> None:
+    def know(self, queue_id: int, needs: Mapping[str, Any]) -> int:
+        """This queue may have jobs; gives its slot."""
         slot = self.index.add(queue_id, needs)
         self.heads.unread(slot)
         for turns in self._turns:
             turns.add(slot, needs["OwnerGroup"], needs["Owner"], size(needs))
         self._place(slot)
+        return slot
 
     def _place(self, slot: int) -> None:
         bound = self.heads.bound(slot)
