@@ -95,7 +95,7 @@ class Waiting:
         while mask and (slot := self._turns[0].next(mask)) is not None:
             entry = self.heads.next(slot, barred)
             if entry is not None:
-                other = self._turns[-1].next(mask)
+                other = self._turns[-1].next(mask) if len(self._turns) > 1 else slot
                 self.heads.take(slot, entry)
                 self._place(slot)
                 return slot, entry, slot if other is None else other

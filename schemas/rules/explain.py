@@ -37,10 +37,11 @@ def _serves(noun: str, need: str, offer: str) -> _Said:
     return _Said("serves", "serve", noun, noun, need, offer)
 
 
-_NUMBERS = ("CPUTime", "MaxRAM", "NumberOfGPUs", "NumberOfProcessors")
+_NUMBERS = ("CPUTime", "MaxRAM", "MaxDisk", "NumberOfGPUs", "NumberOfProcessors")
 _SAID = {
     "CPUTime": _has("{} s of CPUTime", "CPUTime", "CPUTime"),
     "MaxRAM": _has("{} MB of memory", "MinRAM", "MaxRAM"),
+    "MaxDisk": _has("{} MB of disk", "MinDisk", "MaxDisk"),
     "NumberOfGPUs": _has("{} GPUs", "NumberOfGPUs", "NumberOfGPUs"),
     "VO": _serves("community {}", "VO", "VirtualOrganization"),
     "OwnerGroup": _serves("group {}", "OwnerGroup", "OwnerGroup"),

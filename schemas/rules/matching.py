@@ -27,7 +27,7 @@ PROCESSORS_OF_TAG[MULTI_PROCESSOR] = 2
 FIELDS = (("GridCE", "GridCEs"), ("Site", "Sites"), ("Platform", "Platforms"), ("JobType", "JobTypes"))
 BANNED_FIELDS = tuple((f"Banned{field}", fields) for field, fields in (*FIELDS, ("Tag", "Tags")))
 OWNERSHIP = (("VirtualOrganization", "VO"), ("OwnerGroup", "OwnerGroup"), ("Owner", "Owner"))
-LEAST = (("CPUTime", "CPUTime"), ("MaxRAM", "MinRAM"), ("NumberOfGPUs", "NumberOfGPUs"))
+LEAST = (("CPUTime", "CPUTime"), ("MaxRAM", "MinRAM"), ("MaxDisk", "MinDisk"), ("NumberOfGPUs", "NumberOfGPUs"))
 _OWN_WISHES = ("RequiredTag", *(banned for banned, _ in BANNED_FIELDS))
 
 
@@ -47,6 +47,7 @@ def requirements(description: Mapping[str, Any], owner: str, owner_group: str, v
         "JobTypes": [description.get("JobType", "User")],
         "Tags": sorted({*description.get("Tags", ()), *_implied_tags(description)}),
         "MinRAM": description.get("MinRAM", 0),
+        "MinDisk": description.get("MinDisk", 0),
         "MinNumberOfProcessors": least,
         "MaxNumberOfProcessors": exact or _most_processors(description),
         "WholeNode": bool(description.get("WholeNode")),
@@ -95,6 +96,7 @@ def fits(resource: Mapping[str, Any], needs: Mapping[str, Any]) -> bool:
         and is_enough(str(resource.get("Isolation", "")), needs.get("LeastIsolation", "none"))
         and not (needs["MinRAM"] and not number(resource, "MaxRAM") >= needs["MinRAM"])
         and not (needs["NumberOfGPUs"] and not number(resource, "NumberOfGPUs") >= needs["NumberOfGPUs"])
+        and not (needs.get("MinDisk") and not number(resource, "MaxDisk") >= needs["MinDisk"])
         and not (needs["BannedSites"] and _is_banned(several(resource, "Site"), needs["BannedSites"]))
         and not (needs["Tags"] and missing_tags(resource, needs["Tags"]))
         and (not any(map(resource.get, _OWN_WISHES)) or not _refusals(resource, needs))
@@ -124,7 +126,7 @@ def unmet(resource: Mapping[str, Any], needs: Mapping[str, Any]) -> list[str]:
     """
     reasons = []
     for field, need in LEAST:
-        if not number(resource, field) >= needs[need]:
+        if not number(resource, field) >= needs.get(need, 0):  # a queue of before MinDisk has none
             reasons.append(f"{field}: the resource has {number(resource, field)}, the job needs {needs[need]}")
     for field, need in OWNERSHIP:
         offered = several(resource, field)
