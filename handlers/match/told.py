@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from schemas.rules.matching import masked
+
 _OVER = "it is over"
 OF_STATES = {
     "Submitting": "its submission is not confirmed yet",
@@ -42,6 +44,12 @@ def of_turn(headline: str, ahead: int, most: int) -> str:
     """What a job waits for that some pilots fit."""
     count = f"{most - 1} jobs or more" if ahead >= most else f"{ahead} job{'' if ahead == 1 else 's'}"
     return f"{headline}: it waits for its turn" + (f", and {count} of its task queue come before it" if ahead else "")
+
+
+def masked_at(sites: Iterable[Mapping[str, Any]], offers: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The offers as the status of their sites lets them match."""
+    status = {row["site"]: row["status"] for row in sites}
+    return [{**offer, "resource": masked(offer["resource"], status.get(offer["resource"].get("Site")))} for offer in offers]
 
 
 def held(offers: Iterable[Mapping[str, Any]], reached: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

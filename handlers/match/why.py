@@ -62,15 +62,16 @@ def _of_job(job: dict[str, Any], step: dict[str, Any], at: str | None, db: Db) -
         return _sentences([told.of_job(job, step, at)]) | shown
     needs = job["requirements"] | {"LeastIsolation": job["least_isolation"] or "none"}
     ban = db.one("ban", owner=job["owner"], at=at)
-    sites = db.all("sites")
     place = {name: job[name] for name in ("queue_id", "priority", "job_id")}
     before = None if at else db.one("ahead", **place, most=MOST_AHEAD)
-    reached: list[dict[str, Any]] = []  # the statement for limits that are reached comes with match.limits
-    offers = told.held(db.all("offers", at=at, most=MOST_OFFERS), reached)
+    # how sites were described then, and how limits stood, is not known
+    sites = [] if at else db.all("sites")
+    reached = [] if at else db.all("limits", job_id=job["job_id"])
+    offers = told.held(told.masked_at(sites, db.all("offers", at=at, most=MOST_OFFERS)), reached)
     found = why_job(needs, offers, f"the hour before {at}" if at else HOUR)
     holds = [
         f"user {job['owner']} is banned: {ban['reason']}" if ban else None,
-        never(needs, sites) if at is None else None,  # how sites were described then is not known
+        never(needs, sites),
     ]
     said = decide(holds, found, before["jobs"] if before else 0)
     return found | _sentences([told.of_waiting(job, step, at, said[0]), *said[1:]]) | shown

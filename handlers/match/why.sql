@@ -33,6 +33,19 @@ SELECT count(*) AS jobs FROM (
     LIMIT %(most)s
 ) before;
 
+-- name: limits
+-- The limits about the job that are reached now.
+SELECT l.site, l.ce, l.attribute, l.value, l.most, l.running
+FROM match.limits l JOIN job.jobs j ON j.job_id = %(job_id)s
+WHERE l.running >= l.most AND l.value = CASE l.attribute
+    WHEN 'Owner' THEN j.owner
+    WHEN 'OwnerGroup' THEN j.owner_group
+    WHEN 'VO' THEN j.vo
+    WHEN 'JobType' THEN coalesce(j.description ->> 'JobType', 'User')
+    WHEN 'JobGroup' THEN j.job_group
+    ELSE '*'
+END;
+
 -- name: offers
 -- What asked within the hour before: a pilot that asked in both hours of the clock is counted once.
 SELECT resource, max(pilots) AS pilots FROM match.offers

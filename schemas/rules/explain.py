@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
-from schemas.rules.matching import MOST_PROCESSORS, MULTI_PROCESSOR, WHOLE_NODE, unmet
+from schemas.rules.matching import PROCESSORS_OF_TAG, WHOLE_NODE, unmet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -155,9 +154,9 @@ def wanted(field: str, needs: Mapping[str, Any]) -> str:
     value = needs.get(said.need)
     tags = needs.get("Tags") or ()
     if field == "NumberOfProcessors":
-        value = max((_processors(tag) for tag in tags), default=1)
+        value = max((PROCESSORS_OF_TAG.get(tag, 0) for tag in tags), default=1)
     elif field == "Tag":
-        value = [tag for tag in tags if not _processors(tag) and tag != WHOLE_NODE]
+        value = [tag for tag in tags if not PROCESSORS_OF_TAG.get(tag, 0) and tag != WHOLE_NODE]
     return cut(said.want.format(_names(value)))
 
 
@@ -243,12 +242,6 @@ def _without(values: Sequence[str], gone: Sequence[str]) -> list[str]:
 def _listed(clauses: Sequence[str]) -> str:
     more = len(clauses) - _MOST_CLAUSES
     return "; ".join(clauses[:_MOST_CLAUSES]) + (f"; and {more} more" if more > 0 else "")
-
-
-def _processors(tag: str) -> int:
-    """Give how many processors a tag stands for; 0 when it stands for something else."""
-    found = re.fullmatch(r"([1-9][0-9]{0,3})Processors", tag)
-    return 2 if tag == MULTI_PROCESSOR else int(found[1]) if found and int(found[1]) <= MOST_PROCESSORS else 0
 
 
 def _pilots(offers: Iterable[Mapping[str, Any]]) -> int:

@@ -120,6 +120,20 @@ def test_limits_that_are_reached_are_a_requirement_where_they_hold() -> None:
     assert held(offers, [of_ce | {"site": "C.D"}])[1]["held"] == ["RunningLimit: 5 of at most 5 jobs run at C.D, CE ce2"]
 
 
+def test_a_limit_that_is_reached_now_is_told(story: Story) -> None:
+    asked(waiting(story), 3)
+    limit = """INSERT INTO match.limits (site, ce, attribute, value, most, running, burst, tokens, at)
+    VALUES (%s, '', %s, %s, 2, %s, 1, 1, now())"""
+    story.sql(limit, "CLOUD.CNIC.cn", "Owner", "bob", 2).sql(limit, "CLOUD.CNIC.cn", "JobType", "User", 1)
+    assert "waits for its turn" in why(story, job_id=1)["headline"]
+    story.sql("UPDATE match.limits SET running = 2")
+    assert why(story, job_id=1)["nearest"]["reasons"] == [
+        "RunningLimit: 2 of at most 2 jobs of JobType User run at CLOUD.CNIC.cn"
+    ]
+    story.sql("UPDATE job.history SET at = %s", ago(100))
+    assert why(story, job_id=1, at=ago(0))["fitting_pilots"] == 3, "how limits stood then is not known"
+
+
 def test_the_jobs_of_who_is_banned_wait(story: Story) -> None:
     asked(waiting(story)).sql(
         "INSERT INTO trust.bans VALUES ('user', 'ada', 'a stolen key', 'root', now() - interval '1 minute')"
@@ -134,6 +148,13 @@ def test_the_jobs_of_who_is_banned_wait(story: Story) -> None:
 def test_a_job_whose_every_site_is_banned_says_so(story: Story) -> None:
     waiting(story, Site=["CLOUD.CNIC.cn"]).sql("UPDATE site.sites SET status = 'banned'")
     assert "every site the job could run at is banned: CLOUD.CNIC.cn" in why(story, job_id=1)["headline"]
+
+
+def test_a_pilot_at_a_banned_site_takes_test_jobs_alone(story: Story) -> None:
+    asked(waiting(story, 1), 3).sql("INSERT INTO site.sites VALUES ('A.B', '', 'active', 8, NULL, NULL, '{}', now())")
+    assert why(story, job_id=1)["fitting_pilots"] == 3
+    story.sql("UPDATE site.sites SET status = 'banned' WHERE site <> 'A.B'")
+    assert why(story, job_id=1)["nearest"]["reasons"] == ["JobType: the resource has Test, the job wants User"]
 
 
 def test_an_answer_stays_short_however_much_there_is_to_say(story: Story) -> None:
