@@ -170,3 +170,36 @@ def answer(
         confirm(replies)
         stored = store(connection, [event for event in found if not event.type.endswith(".reply")], words)
     return replies, stored
+
+
+def memory_of(handler: Handler, hands: Any = None) -> Any:
+    """A new memory of a `serve` handler, made with its hands if it has any."""
+    if handler.memory is None:
+        raise LookupError(f"{handler.name} has no MEMORY")
+    return handler.memory() if hands is None else handler.memory(hands)
+
+
+def serve(
+    handler: Handler,
+    requests: Sequence[Event],
+    wakes: Sequence[Event],
+    connection: Connection[Any],
+    words: Words,
+    memory: Any = None,
+) -> tuple[dict[str, Event], list[Stored]]:
+    """The replies that the handler can give now, by request id, and its events; its memory has the requests without a reply.
+
+    A reply may also be to a request of an earlier call with the same memory. When it raises, nothing has happened.
+    """
+    memory = memory_of(handler) if memory is None else memory
+    kept = False
+    try:
+        with connection.transaction():
+            db = Direct(connection, handler.sql)
+            found = _signed(handler, outright(handler, requests, wakes, db, memory), words)
+            replies = {str(event.causationid): event for event in found if event.type.endswith(".reply")}
+            stored = store(connection, [event for event in found if not event.type.endswith(".reply")], words)
+        kept = True
+    finally:
+        memory.settle(kept=kept)
+    return replies, stored

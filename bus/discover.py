@@ -14,7 +14,7 @@ from typing import Any
 from bus.sql import statements
 
 HOUSE = Path(__file__).resolve().parents[1] / "handlers"
-VERBS = ("handle", "act", "answer", "page")
+VERBS = ("handle", "act", "answer", "serve", "page")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Handler:
     emits: tuple[str, ...]
     wakes: tuple[str, ...] = ()
     empty: Mapping[str, Any] | None = None
+    memory: Callable[..., Any] | None = None
     sql: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""
     handed: bool = False  # whether a `handle` wants hands: such as only think, and touch nothing
@@ -38,7 +39,8 @@ class Handler:
         return f"/pilotbus/{self.name}"
 
 
-def _load(name: str, path: Path) -> ModuleType:
+def load(name: str, path: Path) -> ModuleType:
+    """The module of a file, once in this process. Raises LookupError, and what the file itself raises."""
     loaded = sys.modules.get(name)
     if loaded is not None and Path(loaded.__file__ or "") == path:
         return loaded
@@ -62,7 +64,7 @@ def handlers(*houses: Path, known: Mapping[str, Any]) -> Iterator[Handler]:
             name = f"{path.parent.name}.{path.stem}"
             if path.stem.startswith("_"):
                 continue
-            module = _load(f"handlers.{name}", path)
+            module = load(f"handlers.{name}", path)
             if not hasattr(module, "CONSUMES"):
                 continue
             if name in taken:
@@ -80,7 +82,9 @@ def _handler(name: str, path: Path, module: ModuleType, known: Mapping[str, Any]
         raise LookupError(f"{path}: wants exactly one of {', '.join(VERBS)}, has {verbs}")
     sql = statements(path.with_suffix(".sql"))
     summary = (module.__doc__ or "").strip().split("\n")[0]
-    empty = getattr(module, "EMPTY", None)
+    empty, memory = getattr(module, "EMPTY", None), getattr(module, "MEMORY", None)
+    if verbs == ["serve"] and memory is None:
+        raise LookupError(f"{path}: a `serve` remembers who waits, and names its MEMORY")
     function = getattr(module, verbs[0])
     handed = verbs[0] == "handle" and "hands" in inspect.signature(function).parameters
-    return Handler(name, verbs[0], function, consumes, emits, wakes, empty, sql, summary, handed)
+    return Handler(name, verbs[0], function, consumes, emits, wakes, empty, memory, sql, summary, handed)

@@ -18,6 +18,7 @@ from bus.login import account_of
 from bus.loops import AnswerLoop, Clock, GateLoop, ParkingLoop
 from bus.publisher import Publisher
 from bus.relay import Relay
+from bus.serving import ServeLoop
 from bus.settings import Settings
 from bus.standing import Rates
 from bus.topology import topology
@@ -26,6 +27,7 @@ from bus.transport import Transport
 log = structlog.get_logger()
 
 GRACE_S = 20.0
+LOOPS = {"answer": AnswerLoop, "serve": ServeLoop}
 
 
 class Runner:
@@ -57,7 +59,7 @@ class Runner:
         ]
         for handler in handlers:
             if not run or handler.name in run or handler.name.split(".")[0] in run:
-                kind = AnswerLoop if handler.verb == "answer" else HandlerLoop
+                kind = LOOPS.get(handler.verb, HandlerLoop)
                 self._loops.append(kind(handler, hands.get(handler.name), gate, **about))
 
     def start(self) -> Runner:

@@ -33,6 +33,7 @@ FIRST_ACCOUNT = "pilotbus-first-account"
 HEARTBEAT_S = 30
 # its own: a program that seeds Python's must not make a crowd knock together
 _CHANCE = random.Random()
+_NO_HEADERS: Mapping[str, Any] = {}
 LOST = (
     OSError,
     amqp.exceptions.ConnectionError,
@@ -65,6 +66,11 @@ class Delivery:
         """Where its reply goes: a direct reply-to address, and never anybody's queue."""
         address = self.properties.get("reply_to") or ""
         return address if address.startswith(REPLY_TO) else None
+
+    def slim(self) -> Delivery:
+        """The same without its body, and of its properties only what a reply needs: it may wait long, with many others."""
+        needed = {name: self.properties[name] for name in ("reply_to", "correlation_id") if name in self.properties}
+        return Delivery(self.queue, b"", self.tag, self.exchange, self.routing_key, needed, _NO_HEADERS)
 
 
 def back_off(attempt: int, cap_s: float = 30.0) -> float:

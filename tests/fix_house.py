@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from bus.administration import NoAdministration
-from bus.apply import Words, answer, apply
+from bus.apply import Words, answer, apply, serve
 from bus.discover import Handler, handlers
 from bus.event import Event
 from bus.login import account_of
@@ -27,7 +27,9 @@ from handlers.file.store._contract import Grant
 from handlers.proxy.authorities import Authorities
 from handlers.proxy.hands import Hands
 from handlers.proxy.vault import Vault, make
+from handlers.share.hands import Hands as ShareHands
 from handlers.token.issuer import Issuer
+from schemas.rules.shares import HOUSE
 from tests.fix_broker import Vhost
 from tests.handlers.grid import Grid
 
@@ -56,8 +58,8 @@ class Story:
     def given(self, name: str, *events: Event) -> Story:
         """Another handler has applied these."""
         handler = self._found[name]
-        if handler.verb == "answer":
-            answer(handler, events, (), self._db, self._words)
+        if handler.verb in ("answer", "serve"):
+            (serve if handler.verb == "serve" else answer)(handler, events, (), self._db, self._words)
         else:
             apply(handler, events, self._db, self._words, once=False)
         return self
@@ -75,7 +77,8 @@ class Story:
 
     def asked(self, *requests: Event, wakes: tuple[Event, ...] = ()) -> Story:
         """The test's `answer` handler was asked these."""
-        replies, stored = answer(self._handler, requests, wakes, self._db, self._words)
+        ask = serve if self._handler.verb == "serve" else answer
+        replies, stored = ask(self._handler, requests, wakes, self._db, self._words)
         self._answers = [*replies.values(), *(item.event for item in stored)]
         return self
 
@@ -150,6 +153,8 @@ def hands(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
         **dict.fromkeys(minting, issuer),
         "security.cut": NoAdministration(),
         "log.tidy": 30,
+        "share.query": ShareHands(HOUSE, ("root",)),
+        "match.tidy": 7,
     }
 
 
@@ -176,7 +181,7 @@ def house_settings(vhost: Vhost, test_dsn: str) -> Settings:
 @pytest.fixture
 def house(house_settings: Settings, words: Words, hands: dict[str, Any]) -> Iterator[Runner]:
     """Every handler, the gate and the relay, running in this process."""
-    reached = {"log.read": house_settings.operator_accounts, **hands}
+    reached = {**dict.fromkeys(("log.read", "match.why"), house_settings.operator_accounts), **hands}
     runner = Runner(house_settings, found_handlers(house_settings, words), words, reached).start()
     yield runner
     runner.stop()

@@ -34,7 +34,8 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
         queue = db.one("queue", digest=digest(needs), requirements=json.dumps(needs)) or {}
         db.run("join", queue_id=queue.get("queue_id"), job_id=job["job_id"])
         db.run("wait", queue_id=queue.get("queue_id"), **move)
-        return [event.answer("job.waiting.v1", job["job_id"], about | {"queue_id": queue.get("queue_id", 0)})]
+        told = {"queue_id": queue.get("queue_id", 0), "priority": job["priority"], "job_group": job["job_group"]}
+        return [event.answer("job.waiting.v1", job["job_id"], about | told)]
     if reason:
         db.run("fail", reason=reason, **move)
         told = {"minor_status": "No candidate site", "application_status": reason}

@@ -1,5 +1,5 @@
 -- name: job
-SELECT job_id, state, attempt, version, description, owner, owner_group, vo FROM job.jobs WHERE job_id = %(job_id)s;
+SELECT job_id, state, attempt, version, priority, job_group, description, owner, owner_group, vo FROM job.jobs WHERE job_id = %(job_id)s;
 
 -- name: sites
 SELECT site, status, max_processors, max_ram_mb, max_cpu_time_s, tags FROM site.sites;

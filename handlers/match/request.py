@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bus import Db, Event
-from schemas.rules.matching import MOST_PROCESSORS, WHOLE_NODE, fits
+from bus import Db, Event, now
+from handlers.match.memory import Memory, Pick
+from handlers.match.parked import Ask
+from schemas.rules.explain import told_pilot
+from schemas.rules.limits import Limits
+from schemas.rules.matching import WHOLE_NODE
 
 CONSUMES = ("match.request.v1",)
-WAKES = ("job.waiting.v1",)
-EMITS = ("job.matched.v1",)
-EMPTY = {"job": None}
+WAKES = ("job.waiting.v1", "pilot.disconnected.v1", "match.released.v1")
+EMITS = ("job.matched.v1", "match.shadowed.v1")
+MEMORY = Memory
 
 START_WITHIN_S = 120
+LONGEST_WAIT_S = 1200  # the broker closes a channel whose delivery waits for 30 minutes
+MOST_AT_ONCE = 500
+JUST_NOW_S = 2.0  # whoever asked so lately is taken to wait for the answer
 OTHERS_WORD = ("Owner", "OwnerGroup")  # whose jobs a pilot takes is not the pilot's to say
-
-
-def decide(resource: Mapping[str, Any], queues: Sequence[Mapping[str, Any]]) -> list[int]:
-    """The task queues whose jobs fit the resource: highest priority first, then the largest, then the longest waiting."""
-    eligible = [queue for queue in queues if fits(dict(resource), queue["requirements"])]
-    ranked = sorted(eligible, key=lambda q: (-q["priority"], -_size(q["requirements"]), q["job_id"]))
-    return [queue["queue_id"] for queue in ranked]
-
-
-def _size(needs: Mapping[str, Any]) -> int:
-    return MOST_PROCESSORS + 1 if needs["WholeNode"] else int(needs["MinNumberOfProcessors"])
 
 
 def offered(resource: Mapping[str, Any], pilot: Mapping[str, Any], vos: Sequence[str]) -> dict[str, Any]:
@@ -41,55 +39,147 @@ def offered(resource: Mapping[str, Any], pilot: Mapping[str, Any], vos: Sequence
     return {name: value for name, value in resource.items() if name not in OTHERS_WORD} | placed
 
 
-def demanding(queue: dict[str, Any], least: Mapping[str, str]) -> dict[str, Any]:
-    """The queue with what its jobs' community demands today: a policy is no part of a job."""
-    needs = queue["requirements"]
-    return queue | {"requirements": needs | {"LeastIsolation": least.get(needs["VO"], "none")}}
-
-
-def answer(requests: Sequence[Event], wakes: Sequence[Event], db: Db) -> Iterable[Event]:
-    woken = sorted({wake.data["queue_id"] for wake in wakes}) or None
-    queues = db.all("queues", queue_ids=woken)
-    pilots = {row["account"]: row for row in db.all("pilots", accounts=[request.authid for request in requests])}
-    least = {row["vo"]: row["least_isolation"] for row in db.all("vos")}
-    queues = [demanding(queue, least) for queue in queues]
+def serve(requests: Sequence[Event], wakes: Sequence[Event], db: Db, memory: Memory) -> Iterable[Event]:
+    memory.hear(wakes, db)
+    pilots = memory.pilots(db, [request.authid or "" for request in requests])
+    asks = []
     for request in requests:
         pilot = pilots[request.authid or ""]
         if pilot["banned"]:
             yield request.refuse("denied", pilot["banned"])
+        elif request.age_s < JUST_NOW_S or memory.is_there(request.id):
+            asks.append(_ask(request, offered(request.data["resource"], pilot, list(memory.waiting.least)), memory))
+    settled = _settled(asks, db)
+    picks = memory.choose_for_parked(db, MOST_AT_ONCE)
+    for ask in asks:
+        if claim := settled.get(ask.event.id):
+            yield _given(ask, claim, memory)
+        elif pick := memory.choose(ask, db):
+            picks.append(pick)
+        else:
+            yield from _park(ask, db, memory)
+    yield from _give(picks, db, memory)
+    yield from _told_nothing(memory.lapsed(), db, memory)
+    if offers := memory.offers.due():
+        db.run("keep_offers", rows=json.dumps(offers))
+
+
+def _ask(request: Event, resource: Mapping[str, Any], memory: Memory) -> Ask:
+    now_s = time.monotonic()
+    due_s = now_s + min(float(request.data["wait_s"]), LONGEST_WAIT_S)
+    who = {name: request.data[name] for name in ("pilot_id", "request_id")}
+    ask = Ask(request.about(who), request.authid or "", memory.parked.profile(resource), due_s)
+    memory.offers.note(ask)
+    return ask
+
+
+def _settled(asks: Sequence[Ask], db: Db) -> dict[str, dict[str, Any]]:
+    """Those that are over already: a lost reply and a retry give the same job, as long as that claim stands, and no other."""
+    rows = db.all("settled", asks=json.dumps([ask.who | {"event_id": ask.event.id} for ask in asks])) if asks else []
+    return {str(row["event_id"]): row for row in rows}
+
+
+def _park(ask: Ask, db: Db, memory: Memory) -> Iterable[Event]:
+    return _told_nothing(memory.park(ask), db, memory)
+
+
+def _told_nothing(asks: Sequence[Ask], db: Db, memory: Memory) -> Iterable[Event]:
+    """Each hears why there is nothing for it, and it is kept."""
+    rows = []
+    for ask in asks:
+        why = memory.reasons(ask)
+        rows.append(ask.who | {"at": now(), "site": ask.profile.site, "resource": ask.profile.resource, "reasons": why})
+        yield ask.event.reply({"job": None, "why": told_pilot(why)})
+    if rows:
+        db.run("keep_empties", rows=json.dumps(rows))
+
+
+def _give(picks: Sequence[Pick], db: Db, memory: Memory) -> Iterable[Event]:
+    """The picks are claimed, as far as pilots' standing, limits and other matchers allow, or else others for the same pilots.
+
+    Limits are locked before jobs, and usage last: match.release does the same.
+    """
+    picks, refused = memory.standing(db, picks)
+    for ask, reason in refused:
+        yield ask.event.refuse("denied", reason)
+    rows = db.all("limits", sites=sorted({pick.ask.profile.site for pick in picks})) if picks else []
+    limits = Limits(rows, rows[0]["now_s"] if rows else 0.0)
+    won: list[Pick] = []
+    while picks:
+        picks, without = memory.within(limits, picks, db)
+        for ask in without:
+            yield from _park(ask, db, memory)
+        picks = yield from _claim(picks, limits, won, db, memory)
+    if changed := limits.changed():
+        db.run("write_limits", changed=json.dumps(changed))
+    if won:
+        db.run("use", changes=json.dumps([_used(pick, memory) for pick in won]))
+
+
+def _claim(picks: Sequence[Pick], limits: Limits, won: list[Pick], db: Db, memory: Memory) -> Any:
+    """What could be claimed is given; the next picks are for those whose job was somebody else's by then."""
+    values = {"picks": json.dumps([_row(number, pick, memory) for number, pick in enumerate(picks)]), "within_s": START_WITHIN_S}
+    claims = {row["number"]: row for row in db.all("claim", **values)} if picks else {}
+    again: list[Pick] = []
+    for number, pick in enumerate(picks):
+        claim = claims.get(number)
+        if claim is not None and claim["outcome"] == "claimed":
+            won.append(pick)
+            yield _matched(pick, claim)
+            yield _given(pick.ask, claim, memory)
+            if memory.shadow is not None:
+                yield _shadowed(pick, memory.shadow, memory)
             continue
-        claim = None if wakes else db.one("claimed", **_who(request))
-        if claim is None and queues:
-            claim = _claim(request, offered(request.data["resource"], pilot, list(least)), queues, db)
-            if claim is not None and claim["job_id"] is None:
-                yield request.reply(EMPTY)
-                continue
-            if claim is not None:
-                told = {"pilot_id": request.data["pilot_id"], "site": pilot["site"]}
-                matched = request.answer("job.matched.v1", claim["job_id"], told | _about(claim))
-                yield matched.of(claim["owner"], claim["vo"])
+        limits.give_back(pick.ask.profile.site, pick.ask.profile.ce, memory.job(pick))
         if claim is not None:
-            named = {name: claim[name] for name in ("owner", "vo", "description")}
-            named["least_isolation"] = least.get(claim["vo"], "none")
-            yield request.reply({"job": _about(claim) | named | _input(claim["description"])})
+            # it has a job already, or none any more: the one that was picked stays where it was
+            memory.unpick(pick)
+            yield _given(pick.ask, claim, memory)
+            continue
+        memory.lost(pick)
+        if other := memory.choose(pick.ask, db):
+            again.append(other)
+        else:
+            yield from _park(pick.ask, db, memory)
+    return again
 
 
-def _claim(request: Event, resource: dict[str, Any], queues: list[dict[str, Any]], db: Db) -> dict[str, Any] | None:
-    """The job that is this request's from now on, without a job_id when the request was withdrawn; None when there is none."""
-    for queue_id in decide(resource, queues):
-        values = {"event_id": request.id, "site": resource["Site"], "within_s": START_WITHIN_S}
-        if claim := db.one("claim", queue_id=queue_id, **_who(request), **values):
-            return claim
-        queues[:] = [queue for queue in queues if queue["queue_id"] != queue_id]
-    return None
+def _row(number: int, pick: Pick, memory: Memory) -> dict[str, Any]:
+    placed = {"site": pick.ask.profile.site, "ce": pick.ask.profile.ce, "processors": pick.processors}
+    queue = {"queue_id": memory.waiting.index.queue_ids[pick.slot], "job_id": pick.entry[1]}
+    return {"number": number, "event_id": pick.ask.event.id} | pick.ask.who | placed | queue
+
+
+def _used(pick: Pick, memory: Memory) -> dict[str, Any]:
+    needs = memory.waiting.index.needs[pick.slot]
+    return {"owner_group": needs["OwnerGroup"], "owner": needs["Owner"], "processors": pick.processors}
+
+
+def _matched(pick: Pick, claim: Mapping[str, Any]) -> Event:
+    told = {"pilot_id": pick.ask.pilot_id, "site": pick.ask.profile.site}
+    return pick.ask.event.answer("job.matched.v1", claim["job_id"], told | _about(claim)).of(claim["owner"], claim["vo"])
+
+
+def _shadowed(pick: Pick, policy: str, memory: Memory) -> Event:
+    index = memory.waiting.index
+    chosen, shadow = (
+        {"owner_group": index.needs[slot]["OwnerGroup"], "owner": index.needs[slot]["Owner"], "queue_id": index.queue_ids[slot]}
+        for slot in (pick.slot, pick.shadow)
+    )
+    told = {"pilot_id": pick.ask.pilot_id, "chosen": chosen, "shadow": shadow, "policy": policy}
+    return pick.ask.event.answer("match.shadowed.v1", pick.ask.pilot_id, told)
+
+
+def _given(ask: Ask, claim: Mapping[str, Any], memory: Memory) -> Event:
+    if claim["job_id"] is None:
+        return ask.event.reply({"job": None})
+    named = {name: claim[name] for name in ("owner", "vo", "description")}
+    named["least_isolation"] = memory.waiting.least.get(claim["vo"], "none")
+    return ask.event.reply({"job": _about(claim) | named | _input(claim["description"])})
 
 
 def _several(said: Any) -> list[str]:
     return said if isinstance(said, list) else [said] if said else []
-
-
-def _who(request: Event) -> dict[str, Any]:
-    return {"pilot_id": request.data["pilot_id"], "request_id": request.data["request_id"]}
 
 
 def _about(claim: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,13 +22,13 @@ TEST = "Test"  # the one JobType that a banned site takes
 WHOLE_NODE = "WholeNode"
 
 # A resource of N processors offers the tags 1Processors … NProcessors; looking up N is the same without making them.
-_PROCESSORS_OF_TAG = {f"{number}Processors": number for number in range(1, MOST_PROCESSORS + 1)}
-_PROCESSORS_OF_TAG[MULTI_PROCESSOR] = 2
-_FIELDS = (("GridCE", "GridCEs"), ("Site", "Sites"), ("Platform", "Platforms"), ("JobType", "JobTypes"))
-_BANNED_FIELDS = tuple((f"Banned{field}", fields) for field, fields in (*_FIELDS, ("Tag", "Tags")))
-_OWNERSHIP = (("VirtualOrganization", "VO"), ("OwnerGroup", "OwnerGroup"), ("Owner", "Owner"))
-_LEAST = (("CPUTime", "CPUTime"), ("MaxRAM", "MinRAM"), ("NumberOfGPUs", "NumberOfGPUs"))
-_OWN_WISHES = ("RequiredTag", *(banned for banned, _ in _BANNED_FIELDS))
+PROCESSORS_OF_TAG = {f"{number}Processors": number for number in range(1, MOST_PROCESSORS + 1)}
+PROCESSORS_OF_TAG[MULTI_PROCESSOR] = 2
+FIELDS = (("GridCE", "GridCEs"), ("Site", "Sites"), ("Platform", "Platforms"), ("JobType", "JobTypes"))
+BANNED_FIELDS = tuple((f"Banned{field}", fields) for field, fields in (*FIELDS, ("Tag", "Tags")))
+OWNERSHIP = (("VirtualOrganization", "VO"), ("OwnerGroup", "OwnerGroup"), ("Owner", "Owner"))
+LEAST = (("CPUTime", "CPUTime"), ("MaxRAM", "MinRAM"), ("NumberOfGPUs", "NumberOfGPUs"))
+_OWN_WISHES = ("RequiredTag", *(banned for banned, _ in BANNED_FIELDS))
 
 
 def requirements(description: Mapping[str, Any], owner: str, owner_group: str, vo: str) -> dict[str, Any]:
@@ -89,29 +89,29 @@ def _implied_tags(description: Mapping[str, Any]) -> set[str]:
 def fits(resource: Mapping[str, Any], needs: Mapping[str, Any]) -> bool:
     """Say in a few microseconds what `not unmet(resource, needs)` says."""
     return (
-        _number(resource, "CPUTime") >= needs["CPUTime"]
+        number(resource, "CPUTime") >= needs["CPUTime"]
         and _serves(resource, needs)
         and _is_wanted(resource, needs)
         and is_enough(str(resource.get("Isolation", "")), needs.get("LeastIsolation", "none"))
-        and not (needs["MinRAM"] and not _number(resource, "MaxRAM") >= needs["MinRAM"])
-        and not (needs["NumberOfGPUs"] and not _number(resource, "NumberOfGPUs") >= needs["NumberOfGPUs"])
-        and not (needs["BannedSites"] and _is_banned(_several(resource, "Site"), needs["BannedSites"]))
-        and not (needs["Tags"] and _missing_tags(resource, needs["Tags"]))
+        and not (needs["MinRAM"] and not number(resource, "MaxRAM") >= needs["MinRAM"])
+        and not (needs["NumberOfGPUs"] and not number(resource, "NumberOfGPUs") >= needs["NumberOfGPUs"])
+        and not (needs["BannedSites"] and _is_banned(several(resource, "Site"), needs["BannedSites"]))
+        and not (needs["Tags"] and missing_tags(resource, needs["Tags"]))
         and (not any(map(resource.get, _OWN_WISHES)) or not _refusals(resource, needs))
     )
 
 
 def _serves(resource: Mapping[str, Any], needs: Mapping[str, Any]) -> bool:
-    for field, need in _OWNERSHIP:
-        if (need == "VO" or resource.get(field) is not None) and needs[need] not in _several(resource, field):
+    for field, need in OWNERSHIP:
+        if (need == "VO" or resource.get(field) is not None) and needs[need] not in several(resource, field):
             return False
     return True
 
 
 def _is_wanted(resource: Mapping[str, Any], needs: Mapping[str, Any]) -> bool:
-    for field, fields in _FIELDS:
+    for field, fields in FIELDS:
         wanted = needs[fields]
-        if wanted and resource.get(field) not in wanted and not _meets(_several(resource, field), wanted):
+        if wanted and resource.get(field) not in wanted and not _meets(several(resource, field), wanted):
             return False
     return True
 
@@ -123,18 +123,18 @@ def unmet(resource: Mapping[str, Any], needs: Mapping[str, Any]) -> list[str]:
     pilot's own words; without a VirtualOrganization nothing fits.
     """
     reasons = []
-    for field, need in _LEAST:
-        if not _number(resource, field) >= needs[need]:
-            reasons.append(f"{field}: the resource has {_number(resource, field)}, the job needs {needs[need]}")
-    for field, need in _OWNERSHIP:
-        offered = _several(resource, field)
+    for field, need in LEAST:
+        if not number(resource, field) >= needs[need]:
+            reasons.append(f"{field}: the resource has {number(resource, field)}, the job needs {needs[need]}")
+    for field, need in OWNERSHIP:
+        offered = several(resource, field)
         if needs[need] not in offered and (need == "VO" or resource.get(field) is not None):
             reasons.append(f"{need}: the resource serves {_names(offered)}, the job belongs to {needs[need]}")
-    for field, fields in _FIELDS:
-        offered, wanted = _several(resource, field), needs[fields]
+    for field, fields in FIELDS:
+        offered, wanted = several(resource, field), needs[fields]
         if wanted and not _meets(offered, wanted):
             reasons.append(f"{field}: the resource has {_names(offered)}, the job wants {_names(wanted)}")
-    offered = _several(resource, "Site")
+    offered = several(resource, "Site")
     if _is_banned(offered, needs["BannedSites"]):
         reasons.append(f"BannedSites: the job must not run at {_names(offered)}")
     level, least = str(resource.get("Isolation") or "none"), needs.get("LeastIsolation", "none")
@@ -191,28 +191,28 @@ def _shortfalls(row: Mapping[str, Any], needs: Mapping[str, Any]) -> dict[str, t
     """Give what a site is short of, as (needed, had); what it does not say it has without limit."""
     processors, tags = row.get("max_processors"), row.get("tags")
     offer = {"Tag": tags or [], "NumberOfProcessors": MOST_PROCESSORS if processors is None else processors}
-    missing = _missing_tags({**offer, WHOLE_NODE: True}, needs["Tags"])
-    most = max((_PROCESSORS_OF_TAG.get(tag, 0) for tag in missing), default=0)
+    missing = missing_tags({**offer, WHOLE_NODE: True}, needs["Tags"])
+    most = max((PROCESSORS_OF_TAG.get(tag, 0) for tag in missing), default=0)
     short = {"processors": (most, processors or 0)} if most else {}
     for column, need, unit in (("max_ram_mb", "MinRAM", "MB of memory"), ("max_cpu_time_s", "CPUTime", "s of CPUTime")):
         limit = row.get(column)
         if limit is not None and limit < needs[need]:
             short[unit] = (needs[need], limit)
     if tags is not None:
-        short.update({f"tag {tag}": (1, 0) for tag in missing if tag not in _PROCESSORS_OF_TAG})
+        short.update({f"tag {tag}": (1, 0) for tag in missing if tag not in PROCESSORS_OF_TAG})
     return short
 
 
 def _tag_reasons(resource: Mapping[str, Any], wanted: list[str]) -> list[str]:
-    missing = _missing_tags(resource, wanted)
-    processors = max((_PROCESSORS_OF_TAG.get(tag, 0) for tag in missing), default=0)
+    missing = missing_tags(resource, wanted)
+    processors = max((PROCESSORS_OF_TAG.get(tag, 0) for tag in missing), default=0)
     reasons = []
     if processors:
-        has = max(1, _number(resource, "NumberOfProcessors"))
+        has = max(1, number(resource, "NumberOfProcessors"))
         reasons.append(f"NumberOfProcessors: the resource has {has}, the job needs {processors}")
     if WHOLE_NODE in missing:
         reasons.append("WholeNode: the resource is only a part of its node, the job needs the whole")
-    others = [tag for tag in missing if tag not in _PROCESSORS_OF_TAG and tag != WHOLE_NODE]
+    others = [tag for tag in missing if tag not in PROCESSORS_OF_TAG and tag != WHOLE_NODE]
     if others:
         reasons.append(f"Tag: the resource does not have {_names(others)}")
     return reasons
@@ -221,51 +221,51 @@ def _tag_reasons(resource: Mapping[str, Any], wanted: list[str]) -> list[str]:
 def _refusals(resource: Mapping[str, Any], needs: Mapping[str, Any]) -> list[str]:
     """Give what the resource itself does not want, by its RequiredTag and its Banned… fields."""
     reasons = []
-    required = _several(resource, "RequiredTag")
-    if required and not _any_word(required):
-        impossible = [] if _any_word(_several(resource, "Tag")) else _missing_tags(resource, required)
+    required = several(resource, "RequiredTag")
+    if required and not is_any_word(required):
+        impossible = [] if is_any_word(several(resource, "Tag")) else missing_tags(resource, required)
         missing = [tag for tag in required if tag not in needs["Tags"]]
         if impossible:
             reasons.append(f"RequiredTag: the resource requires {_names(impossible)}, which it does not offer itself")
         elif missing:
             reasons.append(f"RequiredTag: the resource takes only jobs with {_names(missing)}")
-    for field, fields in _BANNED_FIELDS:
-        banned = _several(resource, field)
+    for field, fields in BANNED_FIELDS:
+        banned = several(resource, field)
         hit = [value for value in banned if value in needs[fields]]
-        if hit and not _any_word(banned):
+        if hit and not is_any_word(banned):
             reasons.append(f"{field}: the resource refuses jobs that want {_names(hit)}")
     return reasons
 
 
-def _missing_tags(resource: Mapping[str, Any], wanted: list[str]) -> list[str]:
+def missing_tags(resource: Mapping[str, Any], wanted: list[str]) -> list[str]:
     """Give the wanted tags that the resource does not have, its numbers read as the tags that DIRAC makes of them."""
-    offered = _several(resource, "Tag")
-    if _any_word(offered):
+    offered = several(resource, "Tag")
+    if is_any_word(offered):
         return []
-    processors = _number(resource, "NumberOfProcessors")
+    processors = number(resource, "NumberOfProcessors")
     return [
         tag
         for tag in wanted
         if tag not in offered
-        and not 0 < _PROCESSORS_OF_TAG.get(tag, 0) <= processors
+        and not 0 < PROCESSORS_OF_TAG.get(tag, 0) <= processors
         and not (tag == WHOLE_NODE and resource.get(WHOLE_NODE))
     ]
 
 
 def _meets(offered: list[str], wanted: list[str]) -> bool:
-    return not offered or any(value in wanted for value in offered) or _any_word(offered)
+    return not offered or any(value in wanted for value in offered) or is_any_word(offered)
 
 
 def _is_banned(offered: list[str], banned: list[str]) -> bool:
     # DIRAC lets a list of sites pass as soon as one of them is not banned; a pilot could then be at the banned one.
-    return any(site in banned for site in offered) and not _any_word(offered)
+    return any(site in banned for site in offered) and not is_any_word(offered)
 
 
-def _any_word(values: list[str]) -> bool:
+def is_any_word(values: list[str]) -> bool:
     return any(value.strip(string.punctuation).lower() == "any" for value in values)
 
 
-def _several(resource: Mapping[str, Any], field: str) -> list[str]:
+def several(resource: Mapping[str, Any], field: str) -> list[str]:
     """Give the field's values; tags may also be one text with commas between them."""
     value = resource.get(field)
     if isinstance(value, str):
@@ -276,7 +276,7 @@ def _several(resource: Mapping[str, Any], field: str) -> list[str]:
     return [part for part in value if isinstance(part, str) and part] if isinstance(value, (list, tuple)) else []
 
 
-def _number(resource: Mapping[str, Any], field: str) -> float:
+def number(resource: Mapping[str, Any], field: str) -> float:
     """Give the number that the resource says, 0 when it says none."""
     value = resource.get(field)
     return value if isinstance(value, (int, float)) else 0

@@ -14,7 +14,7 @@ CREATE TABLE match.limits (
     UNIQUE (site, ce, attribute, value)
 ) WITH (fillfactor = 50); -- rows are few and change with every match: they need room beside them
 
--- Whether a limit is about a claim: the counter of a limit is the number of claims that it is about.
+-- Whether a limit is about a claim: the counter of a limit is the number of live claims that it is about.
 CREATE FUNCTION match.concerns(the_limit match.limits, claim match.claims) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
     SELECT the_limit.site = claim.site AND the_limit.ce IN ('', claim.ce) AND the_limit.value = CASE the_limit.attribute
         WHEN 'Owner' THEN claim.owner
@@ -91,7 +91,8 @@ BEGIN
     UPDATE match.limits l SET running = now.running
     FROM (
         SELECT one.limit_id, count(*) AS running
-        FROM match.limits one JOIN match.claims c ON match.concerns(one, c) WHERE one.limit_id = ANY (fresh) GROUP BY 1
+        FROM match.limits one JOIN match.claims c ON match.concerns(one, c)
+        WHERE one.limit_id = ANY (fresh) AND c.released_at IS NULL GROUP BY 1
     ) now
     WHERE l.limit_id = now.limit_id;
 END $$;
@@ -102,7 +103,7 @@ CREATE FUNCTION match.note_over(the_job bigint, last_attempt integer) RETURNS vo
                                               the_job || '/' || last_attempt), true)
 $$;
 
--- The claims of all attempts that this transaction has noted are gone, and with each, once, what it counted; the sites and
+-- The claims of all attempts that this transaction has noted are released, and with each, once, what it counted; the sites and
 -- CEs at which a limit was reached and is no more. All at once, because limits, claims and usage are locked in that order.
 CREATE FUNCTION match.release() RETURNS TABLE (site text, ce text) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -122,11 +123,15 @@ BEGIN
     PERFORM match.hold_limits();
     PERFORM FROM match.limits l WHERE l.site IN (
         SELECT c.site FROM unnest(jobs, attempts) AS over(job_id, last) JOIN match.claims c
-        ON c.job_id = over.job_id AND c.attempt <= over.last
+        ON c.job_id = over.job_id AND c.attempt <= over.last AND c.released_at IS NULL
     ) ORDER BY l.limit_id FOR UPDATE;
-    WITH released AS (
-        DELETE FROM match.claims c USING unnest(jobs, attempts) AS over(job_id, last)
-        WHERE c.job_id = over.job_id AND c.attempt <= over.last RETURNING c AS claim
+    WITH ended AS (
+        SELECT c.pilot_id, c.request_id FROM unnest(jobs, attempts) AS over(job_id, last) JOIN match.claims c
+        ON c.job_id = over.job_id AND c.attempt <= over.last AND c.released_at IS NULL
+        ORDER BY c.job_id, c.attempt FOR UPDATE OF c
+    ), released AS (
+        UPDATE match.claims c SET released_at = clock_timestamp() FROM ended
+        WHERE (c.pilot_id, c.request_id) = (ended.pilot_id, ended.request_id) AND c.released_at IS NULL RETURNING c AS claim
     )
     SELECT array_agg(released.claim) INTO gone FROM released;
     RETURN QUERY WITH ended AS (
@@ -144,4 +149,8 @@ BEGIN
     IF used IS NOT NULL THEN
         PERFORM share.use(used);
     END IF;
+    -- a claim is known for a month, so that a request never gets a second job, nor a pilot's last words are refused
+    DELETE FROM match.claims c WHERE c.ctid = ANY (ARRAY(
+        SELECT old.ctid FROM match.claims old WHERE old.released_at < now() - interval '30 days'
+        ORDER BY old.released_at LIMIT 20 FOR UPDATE SKIP LOCKED));
 END $$;

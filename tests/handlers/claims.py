@@ -15,7 +15,8 @@ from schemas.rules.limits import FIELDS, Limits, concerns
 Wish = tuple[int, str, str, dict[str, str]]  # job_id, site, ce, what the job is
 
 OFF = """SELECT l.site, l.ce, l.attribute, l.value, l.running,
-    (SELECT count(*) FROM match.claims c WHERE c.site = l.site AND (l.ce = '' OR c.ce = l.ce) AND (l.attribute = '*'
+    (SELECT count(*) FROM match.claims c WHERE c.released_at IS NULL AND c.site = l.site AND (l.ce = '' OR c.ce = l.ce)
+        AND (l.attribute = '*'
         OR l.attribute = 'Owner' AND c.owner = l.value OR l.attribute = 'OwnerGroup' AND c.owner_group = l.value
         OR l.attribute = 'VO' AND c.vo = l.value OR l.attribute = 'JobType' AND c.job_type = l.value
         OR l.attribute = 'JobGroup' AND c.job_group = l.value))

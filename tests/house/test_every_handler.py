@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bus.apply import Words, answer, apply
+from bus.apply import Words, answer, apply, serve
 from bus.discover import Handler, handlers
 from bus.event import Event
 from tests.handlers.grid import ADA, Grid, kept
@@ -17,7 +17,7 @@ from tests.schemas.draw import body
 
 WORDS = Words()
 FOUND = list(handlers(known=WORDS.known))
-ROOMS = ("bus", "file", "job", "log", "match", "pilot", "proxy", "registry", "security", "site", "trust")
+ROOMS = ("bus", "file", "job", "log", "match", "pilot", "proxy", "registry", "security", "share", "site", "trust")
 MOVING = {"bus.inbox", "bus.events", "bus.unsent", "bus.events_default", "registry.edition"}
 # what is the very purpose of a handler to move on with the clock
 ITS_OWN_CLOCK = {"pilot.beat": {"bus.timers", "pilot.beats", "job.usage"}}
@@ -47,10 +47,11 @@ def drawn(handler: Handler, data: Any) -> Event:
 
 def run(handler: Handler, event: Event, db: psycopg.Connection[Any], *, once: bool = True) -> list[Event]:
     """What came of the event, whatever the handler's verb."""
-    if handler.verb == "answer":
+    if handler.verb in ("answer", "serve"):
         wakes = tuple(Event(kind, "/x/y", "1", WORDS.known[kind]["examples"][0]) for kind in handler.wakes)
-        replies, stored = answer(handler, [event], (), db, WORDS)
-        answer(handler, [event], wakes, db, WORDS)
+        ask = serve if handler.verb == "serve" else answer
+        replies, stored = ask(handler, [event], (), db, WORDS)
+        ask(handler, [event], wakes, db, WORDS)
         return [*replies.values(), *(item.event for item in stored)]
     function = None
     if handler.verb == "act":
@@ -74,7 +75,7 @@ def dump(db: psycopg.Connection[Any], *, without: set[str]) -> list[Any]:
 def peopled(db: psycopg.Connection[Any], hands: dict[str, Any], grid: Grid) -> psycopg.Connection[Any]:
     """A database with a site, five jobs in different states, and a proxy of their owner."""
     db.execute(JOBS_AND_SITES)
-    HANDS.update(hands | {"log.read": ("bob",)})
+    HANDS.update(hands | dict.fromkeys(("log.read", "match.why"), ("bob",)))
     kept(db, hands["proxy.deposit"], grid.person(ADA).proxy())
     return db
 

@@ -83,9 +83,11 @@ def test_a_bad_proxy_is_one_sentence_without_its_password(
 def test_what_is_no_proxy_is_not_believed(answer: bytes) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        threading.Thread(target=_answer, args=(theirs, answer), daemon=True).start()
+        thread = threading.Thread(target=_answer, args=(theirs, answer), daemon=True)
+        thread.start()
         with pytest.raises(NoWay, match="the proxy host:1 does not"):
             tunnel(ours, Proxy("host", 1), "broker", 443)
+        thread.join(timeout=10)
 
 
 def _answer(end: Any, answer: bytes) -> None:

@@ -3,42 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
-from handlers.match.request import decide, offered
-from schemas.rules.matching import requirements
+from handlers.match.request import offered
 from tests.fix_house import Story
 from tests.handlers.people import described, event, match_request, matched, report, state_of, waiting
 
 HANDLER = "match.request"
-NEEDS = requirements({"Executable": "/bin/ls", "CPUTime": 300, "Priority": 1, "JobType": "User"}, "ada", "local_user", "local")
-
-
-def test_higher_priority_comes_first_and_then_the_longest_waiting() -> None:
-    queues = [
-        {"queue_id": n, "requirements": NEEDS, "priority": priority, "job_id": job_id}
-        for n, priority, job_id in ((1, 1, 7), (2, 5, 9), (3, 1, 3))
-    ]
-    node = {"Site": "CLOUD.CNIC.cn", "CPUTime": 500_000, "NumberOfProcessors": 1, "VirtualOrganization": "local"}
-    assert decide(node, queues) == [2, 3, 1]
-
-
-def test_of_equal_priority_the_largest_that_fits_comes_first() -> None:
-    sizes: dict[int, dict[str, Any]] = {
-        1: {},
-        2: {"NumberOfProcessors": 4},
-        3: {"MinNumberOfProcessors": 2},
-        4: {"NumberOfProcessors": 16},
-        5: {"WholeNode": True},
-    }
-    queues = [
-        {"queue_id": n, "requirements": requirements({"CPUTime": 300, **size}, "ada", "g", "local"), "priority": 1, "job_id": n}
-        for n, size in sizes.items()
-    ]
-    node = {"Site": "S", "CPUTime": 500_000, "NumberOfProcessors": 8, "WholeNode": True, "VirtualOrganization": "local"}
-    assert decide(node, queues) == [5, 2, 3, 1]
-    urgent = {**queues[0], "queue_id": 6, "priority": 2}
-    assert decide(node, [*queues, urgent]) == [6, 5, 2, 3, 1]
 
 
 def test_what_a_pilot_was_enrolled_with_does_not_make_a_node_whole_that_runs_something() -> None:
@@ -75,7 +45,7 @@ def test_a_claim_of_a_job_that_has_ended_is_not_given_again(story: Story) -> Non
     request_id = str(uuid.uuid4())
     waiting(story).asked(match_request("p1", request_id))
     story.given("job.report", report("Running"), report("Done", "Execution Complete"))
-    story.asked(match_request("p1", request_id)).then()
+    story.asked(match_request("p1", request_id)).then(("match.request.v1.reply", {"job": None}))
 
 
 def test_a_wake_gives_the_parked_pilot_the_job_of_that_queue(story: Story) -> None:

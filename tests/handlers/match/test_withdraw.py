@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from bus.apply import Words, answer, apply
+from bus.apply import Words, apply, serve
 from bus.client import Client
 from bus.discover import Handler
 from bus.event import Event
@@ -29,7 +29,7 @@ def withdraw(request: Event) -> Event:
 def test_a_withdrawn_request_gets_no_job_and_is_answered_with_nothing(story: Story, found: dict[str, Handler]) -> None:
     request = match_request()
     waiting(story, 2).when(withdraw(request)).then(("match.withdraw.v1.reply", {"withdrawn": True}))
-    replies, _ = answer(found["match.request"], [request, match_request("p2")], (), story._db, story._words)
+    replies, _ = serve(found["match.request"], [request, match_request("p2")], (), story._db, story._words)
     assert [reply.data["job"] and reply.data["job"]["job_id"] for reply in replies.values()] == [None, 1]
     assert story.rows("SELECT job_id, pilot_id, state FROM job.jobs ORDER BY 1") == [(1, "p2", "Matched"), (2, None, "Waiting")]
 
@@ -38,7 +38,7 @@ def test_a_request_that_has_got_a_job_keeps_it_and_gets_it_again(story: Story, f
     request = match_request()
     waiting(story, 2).given("match.request", request)
     story.when(withdraw(request)).then(("match.withdraw.v1.reply", {"withdrawn": False}))
-    replies, _ = answer(found["match.request"], [request], (), story._db, story._words)
+    replies, _ = serve(found["match.request"], [request], (), story._db, story._words)
     assert [reply.data["job"]["job_id"] for reply in replies.values()] == [1], "its reply may have been lost"
     assert story.rows("SELECT count(*) FROM job.jobs WHERE state = 'Matched'") == [(1,)]
 
@@ -48,7 +48,7 @@ def test_no_copy_of_a_withdrawn_request_gets_a_second_job(story: Story, found: d
     waiting(story, 2).given("match.request", request)
     story.when(withdraw(request))
     story.given("job.report", report("Running"), report("Done", "Execution Complete"))
-    answer(found["match.request"], [request], (), story._db, story._words)
+    serve(found["match.request"], [request], (), story._db, story._words)
     assert story.rows("SELECT state FROM job.jobs ORDER BY job_id") == [("Done",), ("Waiting",)]
 
 
@@ -63,7 +63,7 @@ def test_one_pilot_withdraws_nothing_of_another(story: Story, found: dict[str, H
     request = match_request("p1")
     other = match_request("p2", request.data["request_id"])
     waiting(story).when(withdraw(other))
-    answer(found["match.request"], [request], (), story._db, story._words)
+    serve(found["match.request"], [request], (), story._db, story._words)
     assert state_of(story)[0] == "Matched"
 
 
@@ -78,7 +78,7 @@ def test_a_claim_and_a_withdrawal_at_once_agree(story: Story, found: dict[str, H
 
             def claim(request: Event = request, together: threading.Barrier = together) -> None:
                 together.wait(10)
-                answer(found["match.request"], [request], (), one, words)
+                serve(found["match.request"], [request], (), one, words)
 
             def take_back(
                 request: Event = request,
@@ -114,7 +114,7 @@ def test_a_withdrawal_waits_for_a_claim_that_is_being_made(
             told.append(applied[0].answers[0].data["withdrawn"])
 
     with story._db.transaction():
-        answer(found["match.request"], [request], (), story._db, words)
+        serve(found["match.request"], [request], (), story._db, words)
         thread = threading.Thread(target=take_back)
         thread.start()
         thread.join(0.5)
@@ -131,7 +131,7 @@ def test_a_claim_waits_for_a_withdrawal(
     waiting(story)
     with psycopg.connect(test_dsn) as other:
         other.execute("SELECT match.withdraw(%s, %s)", (request.data["pilot_id"], request.data["request_id"]))
-        thread = threading.Thread(target=lambda: answer(found["match.request"], [request], (), story._db, words))
+        thread = threading.Thread(target=lambda: serve(found["match.request"], [request], (), story._db, words))
         thread.start()
         thread.join(0.5)
         assert thread.is_alive()

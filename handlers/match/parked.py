@@ -1,0 +1,148 @@
+"""Requests that wait for a job. Those that offer the same are of one profile, and are looked at once for all."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bus import Event
+from schemas.rules.matching import CPU_TIME_SEGMENTS_S, number
+
+MOST_OF_AN_ACCOUNT = 8  # a stolen pilot holds no more of the house's memory, and of its jobs, than any other
+MOST_IDLE_PROFILES = 20_000
+
+SIZES = ("NumberOfProcessors", "NumberOfGPUs", "MaxRAM", "CPUTime")
+Tightness = tuple[float, float, float, float, str]
+
+
+@dataclass(eq=False, slots=True)
+class Profile:
+    """What requests offer, in the house's own words."""
+
+    key: str
+    resource: Mapping[str, Any]
+    tightness: Tightness
+    site: str
+    ce: str
+    mask: int = 0  # the queues that it serves, of those that were there when it was last looked at
+    seen: int = 0
+    asks: dict[str, Ask] = field(default_factory=dict)
+
+
+@dataclass(eq=False, slots=True)
+class Ask:
+    """One request; of its event, what a reply is made of."""
+
+    event: Event
+    account: str
+    profile: Profile
+    due_s: float
+
+    @property
+    def pilot_id(self) -> str:
+        """Who asks."""
+        return str(self.event.data["pilot_id"])
+
+    @property
+    def who(self) -> dict[str, str]:
+        """The two names under which a claim is kept."""
+        return {"pilot_id": self.event.data["pilot_id"], "request_id": self.event.data["request_id"]}
+
+
+class Parked:
+    """Every request that waits, by profile, by account and by when its time is up. One thread uses it."""
+
+    def __init__(self) -> None:
+        self.asks: dict[str, Ask] = {}
+        self._profiles: dict[str, Profile] = {}
+        self._order: list[Tightness] = []
+        self._of: dict[str, dict[str, None]] = {}
+        self._due: list[tuple[float, str]] = []
+
+    def profile(self, resource: Mapping[str, Any]) -> Profile:
+        """The profile of those that offer this."""
+        canonical = _canonical(resource)
+        key = json.dumps(canonical, sort_keys=True)
+        profile = self._profiles.get(key)
+        if profile is None:
+            if len(self._profiles) > MOST_IDLE_PROFILES + len(self._order):
+                self._profiles = {key: known for key, known in self._profiles.items() if known.asks}
+            processors, gpus, memory_mb, cpu_time_s = (number(canonical, name) for name in SIZES)
+            tightness = (processors, gpus, memory_mb, cpu_time_s, key)
+            ce = canonical.get("GridCE")
+            profile = Profile(key, canonical, tightness, str(canonical.get("Site", "")), ce if isinstance(ce, str) else "")
+            self._profiles[key] = profile
+        return profile
+
+    def add(self, ask: Ask) -> Ask | None:
+        """It waits; the oldest of its account does not any more when there are too many, and is given."""
+        self.drop(ask.event.id)
+        profile = ask.profile
+        if not profile.asks:
+            insort(self._order, profile.tightness)
+            self._profiles[profile.key] = profile
+        profile.asks[ask.event.id] = ask
+        self.asks[ask.event.id] = ask
+        heapq.heappush(self._due, (ask.due_s, ask.event.id))
+        own = self._of.setdefault(ask.account, {})
+        own[ask.event.id] = None
+        return self.drop(next(iter(own))) if len(own) > MOST_OF_AN_ACCOUNT else None
+
+    def drop(self, ask_id: str) -> Ask | None:
+        """It does not wait any more."""
+        ask = self.asks.pop(ask_id, None)
+        if ask is None:
+            return None
+        own = self._of[ask.account]
+        del own[ask_id]
+        if not own:
+            del self._of[ask.account]
+        del ask.profile.asks[ask_id]
+        if not ask.profile.asks:
+            del self._order[bisect_left(self._order, ask.profile.tightness)]
+        return ask
+
+    def of(self, account: str) -> list[Ask]:
+        """What this account has asked."""
+        return [self.asks[ask_id] for ask_id in self._of.get(account, ())]
+
+    def profiles(self) -> Iterator[Profile]:
+        """Those with requests that wait, the smallest resource first: a large one is kept for what needs it."""
+        for tightness in list(self._order):
+            if (profile := self._profiles.get(tightness[4])) is not None and profile.asks:
+                yield profile
+
+    def overdue(self, now_s: float) -> Iterable[Ask]:
+        """Those whose time is up; they do not wait any more."""
+        while self._due and self._due[0][0] <= now_s:
+            due_s, ask_id = heapq.heappop(self._due)
+            ask = self.asks.get(ask_id)
+            if ask is not None and ask.due_s <= due_s:
+                self.drop(ask_id)
+                yield ask
+
+    def next_due_s(self) -> float:
+        """When the next one's time is up, or is at the earliest."""
+        return self._due[0][0] if self._due else float("inf")
+
+
+def _canonical(resource: Mapping[str, Any]) -> dict[str, Any]:
+    """The same offer in as few different words as can be: queues need CPUTime in DIRAC's steps, so it is told in them."""
+    canonical = {name: resource[name] for name in OFFERED if resource.get(name) is not None}
+    cpu_time_s = number(resource, "CPUTime")
+    canonical["CPUTime"] = max((step for step in CPU_TIME_SEGMENTS_S if step <= cpu_time_s), default=0)
+    for name in ("Tag", "RequiredTag"):
+        if isinstance(canonical.get(name), list):
+            canonical[name] = sorted(set(map(str, canonical[name])))
+    return canonical
+
+
+OFFERED = (
+    "Site", "GridCE", "Platform", "JobType", "VirtualOrganization", "OwnerGroup", "Owner", "CPUTime", "MaxRAM", "MaxDisk",
+    "NumberOfProcessors", "NumberOfGPUs", "WholeNode", "Isolation", "Tag", "RequiredTag",
+    "BannedSite", "BannedGridCE", "BannedPlatform", "BannedJobType", "BannedTag",
+)  # fmt: skip

@@ -1,0 +1,169 @@
+"""Many pilots over few connections: an account of the private broker's own that may speak in any enrolled pilot's name.
+
+RabbitMQ lets an account with the tag `impersonator` set any user_id; no account of a real house has that tag.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import psycopg
+import requests
+
+from bus.event import Event
+from bus.login import login
+from bus.settings import Settings
+from handlers.token.issuer import Issuer
+from schemas.rules.identity import pilot_account
+from tests.bench.line import Line, message, receive
+
+ACCOUNT = "bench-crowd"
+LINES = 4
+_PLACE = "00000000-0000-4000-8000-000000000000"
+_ENROL = """COPY trust.enrolments (pilot_id, secret_sha256, site, ce, vo, tags, invited_by, invited_at, expires_at, enrolled_at)
+FROM STDIN"""
+_RIGHTS = {"configure": "^$", "write": "^(requests|ingress|telemetry)$", "read": "^$"}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A pilot, where it was enrolled, and what its node offers."""
+
+    pilot_id: str
+    resource: Mapping[str, Any]
+    vo: str = ""
+
+
+def nodes(resources: Iterator[Mapping[str, Any]], prefix: str = "c", vo: str = "") -> list[Node]:
+    """A pilot for each of these resources."""
+    return [Node(f"{prefix}{number}", one, vo) for number, one in enumerate(resources, 1)]
+
+
+def enrol(database: psycopg.Connection[Any], some: Sequence[Node]) -> None:
+    """Each is enrolled at the site and computing element of its resource."""
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    with database.cursor() as cursor, cursor.copy(_ENROL) as copy:
+        for node in some:
+            site, ce = node.resource["Site"], node.resource.get("GridCE", "")
+            copy.write_row((node.pilot_id, node.pilot_id, site, ce, node.vo, [], "bench", at, at, at))
+    database.execute("ANALYZE trust.enrolments")
+
+
+@contextlib.contextmanager
+def impersonator(told: Settings) -> Iterator[str]:
+    """While the block lasts, the address of an account that may speak for every pilot."""
+    who = login(told.amqp_url)
+    issuer = Issuer(told.issuer_dir, told.door_url, who.vhost)
+    secret = secrets.token_urlsafe(16)
+
+    def call(method: str, path: str, body: Any = None) -> None:
+        auth = ("-", issuer.management().text)
+        url = f"{told.management_url}/api/{path}"
+        requests.request(method, url, json=body, auth=auth, verify=told.ca_file, timeout=10).raise_for_status()
+
+    call("PUT", f"users/{ACCOUNT}", {"password": secret, "tags": "impersonator"})
+    call("PUT", f"permissions/{quote(who.vhost, safe='')}/{ACCOUNT}", _RIGHTS)
+    where = urlsplit(told.amqp_url)
+    try:
+        yield urlunsplit(where._replace(netloc=f"{ACCOUNT}:{secret}@{where.hostname}:{where.port}", query=""))
+    finally:
+        call("DELETE", f"users/{ACCOUNT}")
+
+
+def broker(told: Settings) -> dict[str, Any]:
+    """What the broker says of its node."""
+    issuer = Issuer(told.issuer_dir, told.door_url, login(told.amqp_url).vhost)
+    auth = ("-", issuer.management().text)
+    found = requests.get(f"{told.management_url}/api/nodes", auth=auth, verify=told.ca_file, timeout=10)
+    found.raise_for_status()
+    return dict(found.json()[0])
+
+
+@dataclass(slots=True)
+class Answer:
+    """A reply: to which request of which pilot, when it came, and the job in it."""
+
+    request_id: str
+    pilot_id: str
+    at_s: float
+    body: Any
+
+    @property
+    def job(self) -> tuple[int, int] | None:
+        """Job and attempt, if there is one."""
+        job = self.body["data"].get("job")
+        return (job["job_id"], job["attempt"]) if job else None
+
+
+@dataclass(slots=True)
+class Crowd:
+    """These pilots, each of which asks for one job at a time."""
+
+    url: str
+    ca_file: str
+    some: Sequence[Node]
+    wait_s: int = 300
+    lines: list[Line] = field(default_factory=list)
+    asking: dict[str, str] = field(default_factory=dict)
+    free: deque[str] = field(default_factory=deque)
+    _parts: dict[str, list[bytes]] = field(default_factory=dict)
+    _turn: int = 0
+
+    def __enter__(self) -> Self:
+        self.lines = [Line(self.url, self.ca_file) for _ in range(LINES)]
+        for node in self.some:
+            self._parts[node.pilot_id] = _parts(node, self.wait_s)
+        self.free.extend(self._parts)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for line in self.lines:
+            line.close()
+
+    def ask(self, count: int) -> list[str]:
+        """So many of the idle pilots have asked, those first that have waited longest; gives their requests."""
+        asked = []
+        pages: list[list[bytes]] = [[] for _ in self.lines]
+        for _ in range(min(count, len(self.free))):
+            pilot_id, request_id = self.free.popleft(), str(uuid.uuid4())
+            self.asking[request_id] = pilot_id
+            asked.append(request_id)
+            self._turn += 1
+            pages[self._turn % len(pages)].append(request_id.encode().join(self._parts[pilot_id]))
+        for line, page in zip(self.lines, pages, strict=True):
+            if page:
+                line.send(b"".join(page))
+        return asked
+
+    def answers(self, timeout_s: float) -> list[Answer]:
+        """What has come after at most so long; whoever has an answer is idle again."""
+        found = []
+        bodies = receive(self.lines, timeout_s)
+        at_s = time.monotonic()
+        for body in bodies:
+            said = json.loads(body)
+            if said["type"] != "match.request.v1.reply":
+                raise AssertionError(f"a request was refused: {said['data']}")
+            request_id = said["causationid"]
+            pilot_id = self.asking.pop(request_id, "")
+            if pilot_id:
+                self.free.append(pilot_id)
+            found.append(Answer(request_id, pilot_id, at_s, said))
+        return found
+
+
+def _parts(node: Node, wait_s: int) -> list[bytes]:
+    """The bytes of this pilot's message, between the places where the request's id stands."""
+    account = pilot_account(node.pilot_id)
+    asked = {"request_id": _PLACE, "pilot_id": node.pilot_id, "wait_s": wait_s, "resource": dict(node.resource)}
+    event = Event("match.request.v1", f"/{account}/{node.pilot_id}", node.pilot_id, asked, id=_PLACE)
+    return message("requests", f"{account}.{event.type}.{event.subject}", event.to_json(), account).split(_PLACE.encode())
