@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -35,7 +36,7 @@ def claim(connection: Connection[Any], wishes: Sequence[Wish], attempt: int = 1,
     with connection.transaction():
         sites = sorted({site for _, site, _, _ in wishes})
         rows = connection.cursor(row_factory=dict_row).execute("SELECT * FROM match.locked_limits(%s)", (sites,)).fetchall()
-        now_s = rows[0]["now_s"] if rows else 0
+        now_s = rows[0]["now_s"] if rows else time.time()
         limits = Limits(rows, now_s)
         for job_id, site, ce, about in wishes:
             if any(concerns(attribute, value, about) for attribute, value in limits.blocked(site, ce)):
