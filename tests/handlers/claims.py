@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -35,7 +36,8 @@ def claim(connection: Connection[Any], wishes: Sequence[Wish], attempt: int = 1,
     with connection.transaction():
         sites = sorted({site for _, site, _, _ in wishes})
         rows = connection.cursor(row_factory=dict_row).execute("SELECT * FROM match.locked_limits(%s)", (sites,)).fetchall()
-        limits = Limits(rows, rows[0]["now_s"] if rows else 0)
+        now_s = rows[0]["now_s"] if rows else time.time()
+        limits = Limits(rows, now_s)
         for job_id, site, ce, about in wishes:
             if any(concerns(attribute, value, about) for attribute, value in limits.blocked(site, ce)):
                 continue
@@ -44,8 +46,8 @@ def claim(connection: Connection[Any], wishes: Sequence[Wish], attempt: int = 1,
             row = where | {"site": site, "ce": ce, "processors": processors} | {name: about[name] for name in FIELDS.values()}
             names = ", ".join(row)
             connection.execute(
-                f"INSERT INTO match.claims (claimed_at, {names}) VALUES (clock_timestamp(), {', '.join(['%s'] * len(row))})",
-                list(row.values()),
+                f"INSERT INTO match.claims (claimed_at, {names}) VALUES (to_timestamp(%s), {', '.join(['%s'] * len(row))})",
+                [now_s, *row.values()],
             )
             given.append(job_id)
         connection.execute("SELECT match.write_limits(%s::json)", (json.dumps(limits.changed()),))

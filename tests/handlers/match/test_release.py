@@ -242,8 +242,7 @@ def test_many_matchers_at_once_keep_to_a_rate(story: Story, test_dsn: str) -> No
 
     at_once(test_dsn, [match] * 3)
     moments = [float(at) for (at,) in story.rows("SELECT extract(epoch FROM claimed_at) FROM match.claims ORDER BY 1")]
-    assert len(moments) >= burst + 8, "and what may be matched is"
-    late_s = 0.02  # between the decision and the row
+    assert len(moments) > burst + 3, "and what may be matched is"
     for first, begin in enumerate(moments):
         for last, end in enumerate(moments[first:], first):
-            assert last - first + 1 <= burst + (end - begin + late_s) / delay_s
+            assert last - first + 1 <= burst + (end - begin) / delay_s + 1e-3
