@@ -50,3 +50,7 @@ BEGIN
         processors = greatest(0, known.processors + excluded.processors),
         at = greatest(known.at, excluded.at);
 END $$;
+
+-- What runs already is used already.
+INSERT INTO share.usage (owner_group, owner, processors, core_s, at)
+SELECT c.owner_group, c.owner, sum(c.processors), 0, now() FROM match.claims c WHERE c.released_at IS NULL GROUP BY 1, 2;

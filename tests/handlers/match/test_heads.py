@@ -48,10 +48,10 @@ def test_every_job_comes_once_and_in_order_with_wakes_in_between(
     while heads.some:
         while 0 in heads.dry:
             read_on(heads, there, limit)
-        if (entry := heads.next(0)) is not None:
-            assert entry in there
-            heads.take(0, entry)
-            there.remove(entry)
+        if (last := heads.next(0)) is not None:
+            assert last in there
+            heads.take(0, last)
+            there.remove(last)
     assert there == set()
 
 

@@ -24,10 +24,10 @@ def test_the_group_with_less_of_its_share_comes_first() -> None:
         found.place(slot, (-1, 10 + slot))
     order = []
     for _ in range(40):
-        slot = found.next(0b11)
-        assert slot is not None
-        found.use(slot, 1)
-        order.append(slot)
+        chosen = found.next(0b11)
+        assert chosen is not None
+        found.use(chosen, 1)
+        order.append(chosen)
     assert (order.count(0), order.count(1)) == (30, 10)
 
 
@@ -40,12 +40,12 @@ def test_users_of_a_group_take_turns_and_members_that_share_do_not() -> None:
             found.place(slot, (-1, heads[slot][0]))
         order = []
         for _ in range(6):
-            slot = found.next(0b11)
-            assert slot is not None
-            found.use(slot, 1)
-            heads[slot].pop(0)
-            found.place(slot, (-1, heads[slot][0]) if heads[slot] else None)
-            order.append(slot)
+            chosen = found.next(0b11)
+            assert chosen is not None
+            found.use(chosen, 1)
+            heads[chosen].pop(0)
+            found.place(chosen, (-1, heads[chosen][0]) if heads[chosen] else None)
+            order.append(chosen)
         assert order == wanted
 
 
@@ -56,9 +56,9 @@ def test_of_one_owner_the_most_urgent_comes_first_then_the_largest_then_the_olde
         found.add(slot, "g", "ada", size)
         found.place(slot, head)
     mask, order = 0b11111, []
-    while (slot := found.next(mask)) is not None:
-        order.append(slot)
-        mask &= ~(1 << slot)
+    while (chosen := found.next(mask)) is not None:
+        order.append(chosen)
+        mask &= ~(1 << chosen)
     assert order == [2, 3, 1, 0, 4]
 
 
