@@ -36,6 +36,12 @@ class Heads:
         self._read_to[slot], self._ahead[slot] = NOTHING_READ, FIRST_AHEAD
         self._note(slot)
 
+    def adopt(self, slot: int, others: Heads, other: int) -> None:
+        """What others know of a slot of theirs is known of this one."""
+        self._entries[slot], self._read_to[slot] = others._entries[other], others._read_to[other]
+        self._ahead[slot] = others._ahead[other]
+        self._note(slot)
+
     def put(self, slot: int, entry: Entry) -> bool:
         """This job waits; False when it was known, or will be read in its turn."""
         read_to = self._read_to[slot]

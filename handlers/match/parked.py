@@ -28,7 +28,8 @@ class Profile:
     tightness: Tightness
     site: str
     ce: str
-    mask: int = 0  # the queues that it serves, of those that were there when it was last looked at
+    index: object = None
+    mask: int = 0  # the queues that it serves, of the first so many of that index
     seen: int = 0
     asks: dict[str, Ask] = field(default_factory=dict)
 

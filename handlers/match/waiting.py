@@ -23,6 +23,7 @@ from schemas.rules.shares import Score
 FRESH_S = 1.0
 MOST_DRY = 500
 MOST_SWEPT = 200
+MOST_EMPTY = 2_000
 FEW_NEW = 4
 
 
@@ -67,6 +68,8 @@ class Waiting:
             self.woken |= self.heads.some  # what was forbidden may be allowed by now
         self._weak = {level: self._demanding_more_than(level) for level in LEVELS}
         self._sweep(db)
+        if len(self.index) > MOST_EMPTY and self.heads.some.bit_count() * 2 < len(self.index):
+            self._forget_empty()
 
     def hear(self, jobs: Iterable[Mapping[str, Any]], db: Db) -> None:
         """These jobs wait, as job.waiting says."""
@@ -120,13 +123,11 @@ class Waiting:
     def open_to(self, profile: Profile) -> int:
         """The queues that this profile may be given jobs of today."""
         index = self.index
-        if profile.seen != len(index):
-            if 0 < len(index) - profile.seen <= FEW_NEW and profile.seen:
-                for slot in range(profile.seen, len(index)):
-                    profile.mask |= fits(profile.resource, index.needs[slot]) << slot
-            else:
-                profile.mask = index.serves(profile.resource)
-            profile.seen = len(index)
+        if profile.index is not index or len(index) - profile.seen > FEW_NEW:
+            profile.index, profile.mask, profile.seen = index, index.serves(profile.resource), len(index)
+        while profile.seen < len(index):
+            profile.mask |= fits(profile.resource, index.needs[profile.seen]) << profile.seen
+            profile.seen += 1
         mask = profile.mask & ~self._banned_owners
         for _, failing in self._held(profile):
             mask &= ~failing
@@ -172,6 +173,20 @@ class Waiting:
         self.woken = self.heads.some
         self._loaded = True
 
+    def _forget_empty(self) -> None:
+        """Queues without a job are known no more: there will be many over the years, and few have jobs on one day."""
+        index, heads, some = self.index, self.heads, self.heads.some
+        self.index, self.heads = Index(), Heads()
+        self._turns = [Turns(score, *self._divided()) for score in self._scores]
+        self.woken, self._swept = 0, 0
+        for old, queue_id in enumerate(index.queue_ids):
+            if some >> old & 1:
+                slot = self.know(queue_id, index.needs[old])
+                self.heads.adopt(slot, heads, old)
+                self._place(slot)
+        self.woken = self.heads.some
+        self.look_again()
+
     def _learn(self, db: Db, queue_ids: Collection[int]) -> None:
         """These queues are known, and nothing of their jobs."""
         if queue_ids:
@@ -198,13 +213,15 @@ class Waiting:
         if shares == self._shares:
             return
         self._shares = shares
-        by_group = {name: float(share) for name, share, _ in shares}
-        sharing = {name for name, _, shares_all in shares if shares_all}
-        self._turns = [Turns(score, by_group, sharing) for score in self._scores]
+        self._turns = [Turns(score, *self._divided()) for score in self._scores]
         for slot, needs in enumerate(self.index.needs):
             for turns in self._turns:
                 turns.add(slot, needs["OwnerGroup"], needs["Owner"], size(needs))
             self._place(slot)
+
+    def _divided(self) -> tuple[dict[str, float], set[str]]:
+        """The shares of groups, and the groups whose members share."""
+        return {name: float(share) for name, share, _ in self._shares}, {name for name, _, sharing in self._shares if sharing}
 
     def _sweep(self, db: Db) -> None:
         """A job whose wake was lost is found all the same: queues that seem to be empty are looked at again, some at a time."""

@@ -138,6 +138,24 @@ def test_a_lost_wake_is_made_good_by_looking(story: Story, matcher: Matcher) -> 
     assert given == {"p2": 2}
 
 
+def test_queues_that_have_no_job_any_more_are_forgotten_and_found_again(
+    story: Story, matcher: Matcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handlers.match.waiting.MOST_EMPTY", 3)
+    for cpu_time_s in (100, 1000, 3000, 20_000, 40_000):
+        waiting(story, CPUTime=cpu_time_s)
+    assert sorted(matcher.asked(*(match_request(f"p{n}") for n in range(1, 5))).values()) == [1, 2, 3, 4]
+    assert len(matcher.memory.waiting.index) == 5
+    matcher.asked(match_request("p5", CPUTime=1000))
+    matcher.memory.waiting.look_again()
+    matcher.asked()
+    assert len(matcher.memory.waiting.index) == 1
+    waiting(story, CPUTime=1000)
+    assert matcher.asked(match_request("p6"), wakes=(wake(story, 6),)) == {"p6": 5}
+    waiting(story, CPUTime=100)
+    assert matcher.asked(wakes=(wake(story, 7),)) == {"p5": 7}
+
+
 def test_the_site_mask_lets_only_test_jobs_in(story: Story, matcher: Matcher) -> None:
     waiting(story)
     waiting(story, JobType="Test")
