@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import json
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -67,7 +66,7 @@ class Parked:
     def profile(self, resource: Mapping[str, Any]) -> Profile:
         """The profile of those that offer this."""
         canonical = _canonical(resource)
-        key = json.dumps(canonical, sort_keys=True)
+        key = repr(canonical)
         profile = self._profiles.get(key)
         if profile is None:
             if len(self._profiles) > MOST_IDLE_PROFILES + len(self._order):

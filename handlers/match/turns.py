@@ -9,6 +9,7 @@ from typing import Any
 
 from schemas.rules.shares import JOB_SHARE, USER_SHARE, Score
 
+MOST_TIED = 16  # of so many with equal scores the best is looked for; whoever is served leaves the tie
 Key = tuple[int, int, int, int]  # -priority, -size, job id, slot: the lowest is next
 
 
@@ -53,12 +54,14 @@ class Group:
 def _first(order: Iterable[tuple[float, str]], parties: Mapping[str, Any], mask: int) -> Key | None:
     """The next key of the party with the lowest score; of equal scores, the lowest key."""
     best: Key | None = None
-    best_score = 0.0
+    best_score, tied = 0.0, 0
     for score, name in order:
-        if best is not None and score > best_score:
+        if best is not None and (score > best_score or tied == MOST_TIED):
             break
-        if mask & parties[name].mask and (key := parties[name].next(mask)) is not None and (best is None or key < best):
-            best, best_score = key, score
+        if mask & parties[name].mask and (key := parties[name].next(mask)) is not None:
+            tied += 1
+            if best is None or key < best:
+                best, best_score = key, score
     return best
 
 

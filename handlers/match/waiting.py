@@ -5,6 +5,7 @@ It is read from the database at the start, kept current by events, and looked ov
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -172,6 +173,8 @@ class Waiting:
             self._read_on(db, next(iter(self.heads.dry)))
         self.woken = self.heads.some
         self._loaded = True
+        gc.collect()
+        gc.freeze()  # what was read lives as long as the process: to look through it for garbage again and again costs a tenth
 
     def _forget_empty(self) -> None:
         """Queues without a job are known no more: there will be many over the years, and few have jobs on one day."""
