@@ -2,7 +2,7 @@
 PYTHON_IN_VENV := .venv/bin/python
 ROOMS := bus deploy handlers pilot schemas tests
 
-.PHONY: help setup check test demo bench bench-flood bench-match bench-pilot attacks generate lock clean
+.PHONY: help setup check test demo bench bench-flood bench-match bench-pilot bench-shares attacks generate lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -35,6 +35,9 @@ bench-match: setup ## the matcher on up to ten million waiting jobs; MATCH="100k
 
 bench-pilot: setup ## what a pilot weighs, how soon it works, and what its log costs the payload
 	$(PYTHON_IN_VENV) -m deploy.stack run --name bench-pilot -- $(PYTHON_IN_VENV) -m tests.bench.pilot
+
+bench-shares: setup ## what groups and users have in the long run, beside their shares
+	$(PYTHON_IN_VENV) -m tests.bench.shares
 
 attacks: setup ## every attack that is tried against the real broker, with its outcome
 	PILOTBUS_ATTACKS=yes $(PYTHON_IN_VENV) -m deploy.stack run --name attacks -- $(PYTHON_IN_VENV) -m pytest -q -m attack

@@ -2,6 +2,7 @@
 
 from bus.event import Event as Event
 from bus.event import fitting as fitting
+from bus.event import now as now
 from bus.sql import Db as Db
 
 __all__ = ["Db", "Event", "fitting"]

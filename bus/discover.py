@@ -39,7 +39,8 @@ class Handler:
         return f"/pilotbus/{self.name}"
 
 
-def _load(name: str, path: Path) -> ModuleType:
+def load(name: str, path: Path) -> ModuleType:
+    """The module of a file, once in this process. Raises LookupError, and what the file itself raises."""
     loaded = sys.modules.get(name)
     if loaded is not None and Path(loaded.__file__ or "") == path:
         return loaded
@@ -63,7 +64,7 @@ def handlers(*houses: Path, known: Mapping[str, Any]) -> Iterator[Handler]:
             name = f"{path.parent.name}.{path.stem}"
             if path.stem.startswith("_"):
                 continue
-            module = _load(f"handlers.{name}", path)
+            module = load(f"handlers.{name}", path)
             if not hasattr(module, "CONSUMES"):
                 continue
             if name in taken:

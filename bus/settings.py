@@ -45,6 +45,9 @@ class Settings:
     vault_key_file: str = ""
     crls_required: str = "yes"
     log_keep_days: str = "30"
+    share_policy: str = ""
+    share_shadow: str = ""
+    why_keep_days: str = "7"
 
     @property
     def houses(self) -> list[Path]:

@@ -26,12 +26,14 @@ from deploy import check
 from deploy.door import Asker, Door, refuse
 from deploy.house import found_handlers, words_of
 from deploy.migrate import migrate
+from deploy.policies import policies
 from deploy.verbs.common import USAGE, Failure
 from handlers.file.store.local import LocalStore
 from handlers.file.store.s3 import S3Store
 from handlers.proxy.authorities import Authorities
 from handlers.proxy.hands import Hands
 from handlers.proxy.vault import Vault
+from handlers.share.hands import Hands as ShareHands
 from handlers.token.issuer import Issuer
 
 log = structlog.get_logger()
@@ -86,15 +88,18 @@ def issuer_of(settings: Settings) -> Issuer | None:
 def hands_of(settings: Settings, issuer: Issuer | None, store: Any) -> dict[str, Any]:
     """What the handlers that touch more than rows are given, by name."""
     minting = ("pilot.enrol", "token.renew", "token.job", "token.login")
-    logs = {"log.read": settings.operator_accounts, "log.tidy": days_of(settings)}
-    return {GRANT: store, "security.cut": administration_of(settings, issuer), **logs, **dict.fromkeys(minting, issuer)}
+    told: dict[str, Any] = dict.fromkeys(("log.read", "match.why"), settings.operator_accounts)
+    told |= {"log.tidy": days_of(settings.log_keep_days, "LOG"), "match.tidy": days_of(settings.why_keep_days, "WHY")}
+    told["match.request"] = found = policies(settings)
+    told["share.query"] = ShareHands(found.chosen, settings.operator_accounts)
+    return {GRANT: store, "security.cut": administration_of(settings, issuer), **told, **dict.fromkeys(minting, issuer)}
 
 
-def days_of(settings: Settings) -> int:
-    """For how many days lines of logs are kept. Raises Failure."""
-    if not settings.log_keep_days.isdecimal() or not 1 <= int(settings.log_keep_days) <= 3650:
-        raise Failure(f"PILOTBUS_LOG_KEEP_DAYS is {settings.log_keep_days!r}, and wants a number of days from 1 to 3650", USAGE)
-    return int(settings.log_keep_days)
+def days_of(said: str, what: str) -> int:
+    """For how many days something is kept. Raises Failure."""
+    if not said.isdecimal() or not 1 <= int(said) <= 3650:
+        raise Failure(f"PILOTBUS_{what}_KEEP_DAYS is {said!r}, and wants a number of days from 1 to 3650", USAGE)
+    return int(said)
 
 
 def administration_of(settings: Settings, issuer: Issuer | None) -> Administration | NoAdministration:

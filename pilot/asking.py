@@ -11,6 +11,7 @@ from pilot.slots import Free
 from pilot.wire.envelope import Refused
 
 AGAIN_S = 30
+_LONGEST_WHY = 500
 
 
 class Asking:
@@ -19,6 +20,7 @@ class Asking:
     def __init__(self, pilot: Pilot, request: dict[str, Any], free: Free) -> None:
         """It is asked from now on; `free` is what it offers."""
         self.free = free
+        self.why = ""  # why it has brought no job, when the services have said so
         self._pilot, self._request = pilot, request
         self._answer = self._ask("match.request.v1", request, request["wait_s"] + AGAIN_S)
         self._withdrawal: Future[dict[str, Any]] | None = None
@@ -47,7 +49,9 @@ class Asking:
             self._withdrawal.cancel()
         if not self._answer.done() and self._answer.cancel():
             return None
-        found = self._answer.result().get("job")
+        answer = self._answer.result()
+        found = answer.get("job")
+        self.why = "" if found else _headline(answer.get("why"))
         return Job(**{name: found[name] for name in Job.TOLD if name in found}) if found else None
 
     def _ask(self, name: str, data: dict[str, Any], again_after_s: float) -> Future[dict[str, Any]]:
@@ -62,3 +66,7 @@ class Asking:
             return bool(self._withdrawal.result()["withdrawn"])
         except Refused:
             return False  # its own answer still comes, in its own time
+
+
+def _headline(why: Any) -> str:
+    return str(why.get("headline", ""))[:_LONGEST_WHY] if isinstance(why, dict) else ""

@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from schemas.quick import Takes, takes
 from schemas.rules.secrets import scrub
 
 if TYPE_CHECKING:
@@ -107,12 +108,18 @@ def _is_moment(text: str) -> bool:
     return True
 
 
+_QUICK: dict[tuple[int, bool], tuple[Mapping[str, Any], Takes]] = {}
 FORMATS: dict[str, Callable[[object], bool]] = {"uuid": is_uuid, "date-time": is_moment}
 
 
 def check(schema: Mapping[str, Any], value: Any, *, strict: bool, at: str = "body") -> None:
     """Raise Invalid, naming the place, unless value fits. Strict also refuses names that the schema does not know."""
-    _check(schema, value, strict, at, 0)
+    key = (id(schema), strict)
+    known = _QUICK.get(key)
+    if known is None or known[0] is not schema:
+        known = _QUICK[key] = (schema, takes(schema, FORMATS, strict=strict))
+    if not known[1](value):
+        _check(schema, value, strict, at, 0)
 
 
 def _files(home: Traversable) -> Iterator[tuple[str, Traversable, Traversable]]:

@@ -309,6 +309,37 @@ class JobWaitingV1(TypedDict):
     job_group: NotRequired[str]
 
 
+class LimitQueryV1(TypedDict):
+    """Ask what is limited at sites"""
+
+    site: NotRequired[str]
+    after: NotRequired[int]
+    limit: NotRequired[int]
+
+
+class LimitQueryV1ReplyLimits(TypedDict):
+    """One limit."""
+
+    limit_id: int
+    site: str
+    ce: str
+    attribute: Literal["Owner", "OwnerGroup", "VO", "JobType", "JobGroup", "*"]
+    value: str
+    running: int
+    most: NotRequired[int]
+    delay_s: NotRequired[float]
+    burst: NotRequired[int]
+    reached: bool
+    again_s: NotRequired[float]
+
+
+class LimitQueryV1Reply(TypedDict):
+    """What is limited at sites, and how far it is used"""
+
+    limits: list[LimitQueryV1ReplyLimits]
+    more: bool
+
+
 class LogReadV1(TypedDict):
     """Ask for the lines of a job"""
 
@@ -403,6 +434,13 @@ class LogWrittenV1(TypedDict):
     lines: list[LogWrittenV1Lines]
 
 
+class MatchReleasedV1(TypedDict):
+    """More may be matched at a site"""
+
+    site: str
+    ce: NotRequired[str]
+
+
 class MatchRequestV1(TypedDict):
     """Ask for a job"""
 
@@ -431,10 +469,122 @@ class MatchRequestV1ReplyJob(TypedDict):
     least_isolation: NotRequired[Literal["none", "userns", "bubblewrap", "apptainer"]]
 
 
+class MatchRequestV1ReplyWhy(TypedDict):
+    """Why there was no job; only with job null, and absent when it is not known."""
+
+    headline: str
+    queues: int
+    fits: int
+    fails: dict[str, int]
+
+
 class MatchRequestV1Reply(TypedDict):
     """A job for the pilot, or nothing yet"""
 
     job: MatchRequestV1ReplyJob | None
+    why: NotRequired[MatchRequestV1ReplyWhy]
+
+
+class MatchShadowedV1Chosen(TypedDict):
+    """Whose job it has got."""
+
+    owner_group: str
+    owner: str
+    queue_id: int
+
+
+class MatchShadowedV1Shadow(TypedDict):
+    """Whose job the shadow policy would have given."""
+
+    owner_group: str
+    owner: str
+    queue_id: int
+
+
+class MatchShadowedV1(TypedDict):
+    """A shadow policy says whom it would have served"""
+
+    pilot_id: str
+    chosen: MatchShadowedV1Chosen
+    shadow: MatchShadowedV1Shadow
+    policy: str
+
+
+class MatchWhyV1(TypedDict):
+    """Ask why a job waits or a pilot gets none"""
+
+    job_id: NotRequired[int]
+    pilot_id: NotRequired[str]
+    at: NotRequired[str]
+
+
+class MatchWhyV1ReplyJob(TypedDict):
+    """The job as it was then."""
+
+    job_id: int
+    state: str
+    minor_status: str
+    since: str
+    attempt: int
+
+
+class MatchWhyV1ReplyPilot(TypedDict):
+    """The pilot as it was then."""
+
+    pilot_id: str
+    site: str
+    phase: NotRequired[str]
+    since: NotRequired[str]
+    jobs: list[int]
+
+
+class MatchWhyV1ReplyEmpty(TypedDict):
+    """The pilot's last answer without a job."""
+
+    at: str
+    request_id: str
+    resource: str
+    queues: int
+    fits: int
+
+
+class MatchWhyV1ReplyRequirements(TypedDict):
+    """A requirement; of a job it says wants, resources, pilots and best, of a pilot has and queues."""
+
+    field: str
+    wants: NotRequired[str]
+    resources: NotRequired[int]
+    pilots: NotRequired[int]
+    best: NotRequired[str]
+    has: NotRequired[str]
+    queues: NotRequired[int]
+
+
+class MatchWhyV1ReplyNearest(TypedDict):
+    """What failed the fewest requirements; of several, the one of most pilots, or with most jobs."""
+
+    resource: NotRequired[str]
+    pilots: NotRequired[int]
+    queue_id: NotRequired[int]
+    waiting: NotRequired[int]
+    fields: list[str]
+    reasons: list[str]
+
+
+class MatchWhyV1Reply(TypedDict):
+    """Why the job waits or the pilot gets none"""
+
+    headline: str
+    also: list[str]
+    job: NotRequired[MatchWhyV1ReplyJob]
+    pilot: NotRequired[MatchWhyV1ReplyPilot]
+    empty: NotRequired[MatchWhyV1ReplyEmpty]
+    resources: NotRequired[int]
+    pilots: NotRequired[int]
+    fitting_resources: NotRequired[int]
+    fitting_pilots: NotRequired[int]
+    requirements: NotRequired[list[MatchWhyV1ReplyRequirements]]
+    nearest: NotRequired[MatchWhyV1ReplyNearest]
 
 
 class MatchWithdrawV1(TypedDict):
@@ -1308,6 +1458,61 @@ class SecurityWhoRanV1Reply(TypedDict):
     more: NotRequired[bool]
 
 
+class ShareDescribedV1(TypedDict):
+    """An operator says how fast use is forgotten"""
+
+    half_life_s: int
+
+
+class ShareQueryV1(TypedDict):
+    """Ask how shares and use stand"""
+
+    vo: NotRequired[str]
+    group: NotRequired[str]
+    after: NotRequired[str]
+    limit: NotRequired[int]
+
+
+class ShareQueryV1ReplyGroups(TypedDict):
+    """How a group stands."""
+
+    group: str
+    vo: str
+    share: int
+    sharing: bool
+    expected_percent: NotRequired[float]
+    used_percent: NotRequired[float]
+    processors: int
+    core_s: float
+    score: NotRequired[float]
+    waiting: bool
+    place: NotRequired[int]
+
+
+class ShareQueryV1ReplyUsers(TypedDict):
+    """How a user stands inside the group."""
+
+    owner: str
+    expected_percent: NotRequired[float]
+    used_percent: NotRequired[float]
+    processors: int
+    core_s: float
+    score: NotRequired[float]
+    waiting: bool
+    place: NotRequired[int]
+
+
+class ShareQueryV1Reply(TypedDict):
+    """How shares and use stand"""
+
+    half_life_s: float
+    horizon_s: float
+    policy: str
+    groups: list[ShareQueryV1ReplyGroups]
+    users: list[ShareQueryV1ReplyUsers]
+    more: bool
+
+
 class SiteDescribedV1PilotPlansAdd(TypedDict):
     """A command and its place."""
 
@@ -1340,6 +1545,25 @@ class SiteDescribedV1Pilot(TypedDict):
     benchmark_s: NotRequired[float]
 
 
+class SiteDescribedV1RunningLimits(TypedDict):
+    """One limit, on the jobs whose attribute has the value."""
+
+    ce: NotRequired[str]
+    attribute: Literal["Owner", "OwnerGroup", "VO", "JobType", "JobGroup", "*"]
+    value: str
+    most: int
+
+
+class SiteDescribedV1MatchDelays(TypedDict):
+    """One rate, of the jobs whose attribute has the value."""
+
+    ce: NotRequired[str]
+    attribute: Literal["Owner", "OwnerGroup", "VO", "JobType", "JobGroup", "*"]
+    value: str
+    delay_s: float
+    burst: NotRequired[int]
+
+
 class SiteDescribedV1(TypedDict):
     """An operator describes a site"""
 
@@ -1351,6 +1575,8 @@ class SiteDescribedV1(TypedDict):
     tags: NotRequired[list[str]]
     pilot: NotRequired[SiteDescribedV1Pilot]
     status: Literal["active", "banned"]
+    running_limits: NotRequired[list[SiteDescribedV1RunningLimits]]
+    match_delays: NotRequired[list[SiteDescribedV1MatchDelays]]
     beat_s: NotRequired[int]
     lease_s: NotRequired[int]
     when_lost: NotRequired[Literal["reschedule", "fail"]]

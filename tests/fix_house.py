@@ -27,7 +27,9 @@ from handlers.file.store._contract import Grant
 from handlers.proxy.authorities import Authorities
 from handlers.proxy.hands import Hands
 from handlers.proxy.vault import Vault, make
+from handlers.share.hands import Hands as ShareHands
 from handlers.token.issuer import Issuer
+from schemas.rules.shares import HOUSE
 from tests.fix_broker import Vhost
 from tests.handlers.grid import Grid
 
@@ -151,6 +153,8 @@ def hands(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
         **dict.fromkeys(minting, issuer),
         "security.cut": NoAdministration(),
         "log.tidy": 30,
+        "share.query": ShareHands(HOUSE, ("root",)),
+        "match.tidy": 7,
     }
 
 
@@ -177,7 +181,7 @@ def house_settings(vhost: Vhost, test_dsn: str) -> Settings:
 @pytest.fixture
 def house(house_settings: Settings, words: Words, hands: dict[str, Any]) -> Iterator[Runner]:
     """Every handler, the gate and the relay, running in this process."""
-    reached = {"log.read": house_settings.operator_accounts, **hands}
+    reached = {**dict.fromkeys(("log.read", "match.why"), house_settings.operator_accounts), **hands}
     runner = Runner(house_settings, found_handlers(house_settings, words), words, reached).start()
     yield runner
     runner.stop()

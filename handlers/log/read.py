@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
 
 from bus import Db, Event, fitting
 from handlers.log.chunks import Line, merged
 from schemas.rules.identity import pilot_account
-from schemas.rules.rights import READS_PILOTS, may
+from schemas.rules.rights import READS_PILOTS, may, reads_pilots
 
 CONSUMES = ("log.read.v1", "log.read_pilot.v1")
 EMITS = ()
@@ -20,11 +19,6 @@ def decide(lines: Sequence[Line], limit: int, *, unread: bool) -> tuple[list[Lin
     """As many lines as a reply can carry, and whether there are more."""
     shown = fitting(lines[:limit])
     return shown, unread or len(lines) > len(shown)
-
-
-def reads_pilots(account: str, memberships: Sequence[Mapping[str, Any]], operators: Collection[str]) -> bool:
-    """Whether the account may read what pilots say of themselves."""
-    return account in operators or any(READS_PILOTS.intersection(each["properties"]) for each in memberships)
 
 
 def handle(event: Event, db: Db, hands: Collection[str]) -> Iterable[Event]:

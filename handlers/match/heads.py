@@ -11,7 +11,8 @@ from typing import Any
 
 Entry = tuple[int, int, str]
 
-AHEAD = 64
+FIRST_AHEAD, MOST_AHEAD = 16, 256  # the longer a queue lasts, the more of it is read at once
+MOST_KNOWN = 2_000
 NOTHING_READ: Entry = (-1_000_000, 0, "")
 
 
@@ -23,14 +24,22 @@ class Heads:
         self.dry: set[int] = set()  # those of which no job is known, though there may be some
         self._entries: list[list[Entry]] = []
         self._read_to: list[Entry | None] = []  # beyond it there may be more; None when all are known
+        self._ahead: list[int] = []
 
     def unread(self, slot: int) -> None:
         """Nothing is known of this queue but that it may have jobs."""
         while len(self._entries) <= slot:
             self._entries.append([])
             self._read_to.append(None)
+            self._ahead.append(FIRST_AHEAD)
         self._entries[slot].clear()
-        self._read_to[slot] = NOTHING_READ
+        self._read_to[slot], self._ahead[slot] = NOTHING_READ, FIRST_AHEAD
+        self._note(slot)
+
+    def adopt(self, slot: int, others: Heads, other: int) -> None:
+        """What others know of a slot of theirs is known of this one."""
+        self._entries[slot], self._read_to[slot] = others._entries[other], others._read_to[other]
+        self._ahead[slot] = others._ahead[other]
         self._note(slot)
 
     def put(self, slot: int, entry: Entry) -> bool:
@@ -46,7 +55,12 @@ class Heads:
         for entry in read:
             self._insert(slot, entry)
         self._read_to[slot] = read[-1] if len(read) >= limit else None
+        self._ahead[slot] = min(MOST_AHEAD, 2 * limit)
         self._note(slot)
+
+    def ahead(self, slot: int) -> int:
+        """How many jobs are to be read next."""
+        return self._ahead[slot]
 
     def next(self, slot: int, barred: Collection[str] = ()) -> Entry | None:
         """The next job that is known and of none of these groups of jobs."""
@@ -61,6 +75,10 @@ class Heads:
     def read_to(self, slot: int) -> Entry:
         """Beyond which entry the queue is to be read on."""
         return self._read_to[slot] or NOTHING_READ
+
+    def has_more(self, slot: int) -> bool:
+        """Whether the queue may have jobs that were not read; of a queue that is long enough, no further ones are looked for."""
+        return self._read_to[slot] is not None and len(self._entries[slot]) < MOST_KNOWN
 
     def take(self, slot: int, entry: Entry) -> None:
         """This one is somebody's, or is not waiting any more."""

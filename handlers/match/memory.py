@@ -6,15 +6,19 @@ Everything here is a copy or a hint, and can be thrown away at any moment: only 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bus import Db, Event
+from handlers.match.barred import Barred
 from handlers.match.heads import Entry
+from handlers.match.offers import Offers
 from handlers.match.parked import Ask, Parked
 from handlers.match.waiting import Waiting, occupied
-from schemas.rules.shares import Score, score
+from schemas.rules.limits import Limits, concerns
+from schemas.rules.shares import HOUSE, Policy
 
 TRUSTED_S = 2.0  # so long it is taken as known that a pilot may have jobs
 MOST_KNOWN = 50_000
@@ -29,13 +33,18 @@ class Pick:
     entry: Entry
     processors: int
     waited: bool
+    shadow: int
 
 
 class Memory:
     """One matcher's. Between a transaction's first step and `settle` it is ahead of the database; one thread uses it."""
 
-    def __init__(self, policy: Score = score) -> None:
-        self.waiting, self.parked = Waiting(policy), Parked()
+    def __init__(self, policies: tuple[Policy, Policy | None] = (HOUSE, None)) -> None:
+        """The policy that decides whose turn it is, and the one that only says whose it would have been, if there is any."""
+        self.shadow = policies[1].name if policies[1] is not None else None
+        self.waiting, self.parked = Waiting([policy.score for policy in policies if policy is not None]), Parked()
+        self.limits = Barred()
+        self.offers = Offers()
         self.is_there: Callable[[str], bool] = lambda _request_id: True
         self._pilots: dict[str, tuple[float, dict[str, Any]]] = {}
         self._picks: list[Pick] = []
@@ -52,6 +61,13 @@ class Memory:
                 for ask in self.parked.of(f"pilot-{wake.data['pilot_id']}"):
                     if not self.is_there(ask.event.id):
                         self.parked.drop(ask.event.id)
+            elif wake.type == "match.released.v1":
+                self._let_in(self.limits.opened(wake.data["site"]))
+        self._let_in(self.limits.over(time.monotonic()))
+
+    def _let_in(self, more: bool) -> None:  # noqa: FBT001
+        if more:
+            self.waiting.woken |= self.waiting.heads.some
 
     def pilots(self, db: Db, accounts: Collection[str]) -> dict[str, dict[str, Any]]:
         """How these accounts stand, as of a moment ago at most."""
@@ -81,16 +97,17 @@ class Memory:
         """For how long there is nothing to do, if nothing is heard."""
         if self.waiting.woken & self.waiting.heads.some and self.parked.asks:
             return 0.0
-        return max(0.0, self.parked.next_due_s() - time.monotonic())
+        return max(0.0, min(self.parked.next_due_s(), self.limits.next_s()) - time.monotonic())
 
     def choose(self, ask: Ask, db: Db, among: int = -1) -> Pick | None:
         """The job that this request should have, of these queues: nobody else's until `settle`, or until it is lost."""
-        found = self.waiting.take(self.waiting.open_to(ask.profile) & among, db)
+        mask = self.waiting.open_to(ask.profile) & among & ~self.limits.queues(ask.profile, self.waiting.index)
+        found = self.waiting.take(mask, db, self.limits.job_groups(ask.profile))
         if found is None:
             return None
-        slot, entry = found
+        slot, entry, shadow = found
         waited = self.parked.drop(ask.event.id) is not None
-        pick = Pick(ask, slot, entry, occupied(ask.profile.resource, self.waiting.index.needs[slot]), waited)
+        pick = Pick(ask, slot, entry, occupied(ask.profile.resource, self.waiting.index.needs[slot]), waited, shadow)
         self.waiting.use(slot, pick.processors)
         self._picks.append(pick)
         return pick
@@ -127,6 +144,37 @@ class Memory:
             else:
                 good.append(pick)
         return good, refused
+
+    def within(self, limits: Limits, picks: Sequence[Pick], db: Db) -> tuple[list[Pick], list[Ask]]:
+        """The picks that limits allow, each counted; in place of the others, others; and who then gets none."""
+        good: list[Pick] = []
+        without: list[Ask] = []
+        todo = deque(picks)
+        while todo:
+            pick = todo.popleft()
+            site, ce, job = pick.ask.profile.site, pick.ask.profile.ce, self.job(pick)
+            blocked = limits.blocked(site, ce)
+            if not any(concerns(attribute, value, job) for attribute, value in blocked):
+                limits.take(site, ce, job)
+                good.append(pick)
+                continue
+            self.limits.bar(site, ce, blocked, limits.again_s(site, ce))
+            self.unpick(pick)
+            if other := self.choose(pick.ask, db):
+                todo.append(other)
+            else:
+                without.append(pick.ask)
+        return good, without
+
+    def job(self, pick: Pick) -> dict[str, str]:
+        """What limits tell jobs apart by."""
+        needs = self.waiting.index.needs[pick.slot]
+        told = {"owner": needs["Owner"], "owner_group": needs["OwnerGroup"], "vo": needs["VO"]}
+        return told | {"job_type": needs["JobTypes"][0], "job_group": pick.entry[2]}
+
+    def reasons(self, ask: Ask) -> dict[str, Any]:
+        """Why the request gets nothing."""
+        return self.waiting.reasons(ask.profile, self.limits.queues(ask.profile, self.waiting.index))
 
     def lost(self, pick: Pick) -> None:
         """That job is somebody else's, or is not waiting any more."""

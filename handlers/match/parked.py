@@ -28,7 +28,8 @@ class Profile:
     tightness: Tightness
     site: str
     ce: str
-    mask: int = 0  # the queues that it serves, of those that were there when it was last looked at
+    index: object = None
+    mask: int = 0  # the queues that it serves, of the first so many of that index
     seen: int = 0
     asks: dict[str, Ask] = field(default_factory=dict)
 
@@ -40,9 +41,7 @@ class Ask:
     event: Event
     account: str
     profile: Profile
-    since_s: float
     due_s: float
-    known_s: float  # when it was last known that its pilot may have jobs
 
     @property
     def pilot_id(self) -> str:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from bus import Db, Event
+from bus import Db, Event, now
 from handlers.match.memory import Memory, Pick
 from handlers.match.parked import Ask
+from schemas.rules.explain import told_pilot
+from schemas.rules.limits import Limits
 from schemas.rules.matching import WHOLE_NODE
 
 CONSUMES = ("match.request.v1",)
-WAKES = ("job.waiting.v1", "pilot.disconnected.v1")
-EMITS = ("job.matched.v1",)
+WAKES = ("job.waiting.v1", "pilot.disconnected.v1", "match.released.v1")
+EMITS = ("job.matched.v1", "match.shadowed.v1")
 MEMORY = Memory
 
 START_WITHIN_S = 120
@@ -56,18 +57,20 @@ def serve(requests: Sequence[Event], wakes: Sequence[Event], db: Db, memory: Mem
         elif pick := memory.choose(ask, db):
             picks.append(pick)
         else:
-            yield from _park(ask, memory)
-    while picks:
-        picks = yield from _claim(picks, db, memory)
-    for ask in memory.lapsed():
-        yield ask.event.reply({"job": None})
+            yield from _park(ask, db, memory)
+    yield from _give(picks, db, memory)
+    yield from _told_nothing(memory.lapsed(), db, memory)
+    if offers := memory.offers.due():
+        db.run("keep_offers", rows=json.dumps(offers))
 
 
 def _ask(request: Event, resource: Mapping[str, Any], memory: Memory) -> Ask:
     now_s = time.monotonic()
     due_s = now_s + min(float(request.data["wait_s"]), LONGEST_WAIT_S)
     who = {name: request.data[name] for name in ("pilot_id", "request_id")}
-    return Ask(replace(request, data=who), request.authid or "", memory.parked.profile(resource), now_s, due_s, now_s)
+    ask = Ask(request.about(who), request.authid or "", memory.parked.profile(resource), due_s)
+    memory.offers.note(ask)
+    return ask
 
 
 def _settled(asks: Sequence[Ask], db: Db) -> dict[str, dict[str, Any]]:
@@ -76,19 +79,47 @@ def _settled(asks: Sequence[Ask], db: Db) -> dict[str, dict[str, Any]]:
     return {str(row["event_id"]): row for row in rows}
 
 
-def _park(ask: Ask, memory: Memory) -> Iterable[Event]:
-    for crowded_out in memory.park(ask):
-        yield crowded_out.event.reply({"job": None})
+def _park(ask: Ask, db: Db, memory: Memory) -> Iterable[Event]:
+    return _told_nothing(memory.park(ask), db, memory)
 
 
-def _claim(picks: Sequence[Pick], db: Db, memory: Memory) -> Any:
-    """What could be claimed is given; the next picks are for those whose job was somebody else's by then."""
+def _told_nothing(asks: Sequence[Ask], db: Db, memory: Memory) -> Iterable[Event]:
+    """Each hears why there is nothing for it, and it is kept."""
+    rows = []
+    for ask in asks:
+        why = memory.reasons(ask)
+        rows.append(ask.who | {"at": now(), "site": ask.profile.site, "resource": ask.profile.resource, "reasons": why})
+        yield ask.event.reply({"job": None, "why": told_pilot(why)})
+    if rows:
+        db.run("keep_empties", rows=json.dumps(rows))
+
+
+def _give(picks: Sequence[Pick], db: Db, memory: Memory) -> Iterable[Event]:
+    """The picks are claimed, as far as pilots' standing, limits and other matchers allow, or else others for the same pilots.
+
+    Limits are locked before jobs, and usage last: match.release does the same.
+    """
     picks, refused = memory.standing(db, picks)
     for ask, reason in refused:
         yield ask.event.refuse("denied", reason)
+    rows = db.all("limits", sites=sorted({pick.ask.profile.site for pick in picks})) if picks else []
+    limits = Limits(rows, rows[0]["now_s"] if rows else 0.0)
+    won: list[Pick] = []
+    while picks:
+        picks, without = memory.within(limits, picks, db)
+        for ask in without:
+            yield from _park(ask, db, memory)
+        picks = yield from _claim(picks, limits, won, db, memory)
+    if changed := limits.changed():
+        db.run("write_limits", changed=json.dumps(changed))
+    if won:
+        db.run("use", changes=json.dumps([_used(pick, memory) for pick in won]))
+
+
+def _claim(picks: Sequence[Pick], limits: Limits, won: list[Pick], db: Db, memory: Memory) -> Any:
+    """What could be claimed is given; the next picks are for those whose job was somebody else's by then."""
     values = {"picks": json.dumps([_row(number, pick, memory) for number, pick in enumerate(picks)]), "within_s": START_WITHIN_S}
     claims = {row["number"]: row for row in db.all("claim", **values)} if picks else {}
-    won = []
     again: list[Pick] = []
     for number, pick in enumerate(picks):
         claim = claims.get(number)
@@ -96,18 +127,20 @@ def _claim(picks: Sequence[Pick], db: Db, memory: Memory) -> Any:
             won.append(pick)
             yield _matched(pick, claim)
             yield _given(pick.ask, claim, memory)
-        elif claim is not None:
+            if memory.shadow is not None:
+                yield _shadowed(pick, memory.shadow, memory)
+            continue
+        limits.give_back(pick.ask.profile.site, pick.ask.profile.ce, memory.job(pick))
+        if claim is not None:
             # it has a job already, or none any more: the one that was picked stays where it was
             memory.unpick(pick)
             yield _given(pick.ask, claim, memory)
+            continue
+        memory.lost(pick)
+        if other := memory.choose(pick.ask, db):
+            again.append(other)
         else:
-            memory.lost(pick)
-            if other := memory.choose(pick.ask, db):
-                again.append(other)
-            else:
-                yield from _park(pick.ask, memory)
-    if won:
-        db.run("use", changes=json.dumps([_used(pick, memory) for pick in won]))
+            yield from _park(pick.ask, db, memory)
     return again
 
 
@@ -125,6 +158,16 @@ def _used(pick: Pick, memory: Memory) -> dict[str, Any]:
 def _matched(pick: Pick, claim: Mapping[str, Any]) -> Event:
     told = {"pilot_id": pick.ask.pilot_id, "site": pick.ask.profile.site}
     return pick.ask.event.answer("job.matched.v1", claim["job_id"], told | _about(claim)).of(claim["owner"], claim["vo"])
+
+
+def _shadowed(pick: Pick, policy: str, memory: Memory) -> Event:
+    index = memory.waiting.index
+    chosen, shadow = (
+        {"owner_group": index.needs[slot]["OwnerGroup"], "owner": index.needs[slot]["Owner"], "queue_id": index.queue_ids[slot]}
+        for slot in (pick.slot, pick.shadow)
+    )
+    told = {"pilot_id": pick.ask.pilot_id, "chosen": chosen, "shadow": shadow, "policy": policy}
+    return pick.ask.event.answer("match.shadowed.v1", pick.ask.pilot_id, told)
 
 
 def _given(ask: Ask, claim: Mapping[str, Any], memory: Memory) -> Event:

@@ -1,18 +1,13 @@
 -- name: queues
--- Every task queue with a waiting job, and the next of its jobs: a step from queue to queue through the index of those
--- that wait, because there may be many more queues that have none.
+-- Every task queue with a waiting job: a step from queue to queue through the index of those that wait, because there may
+-- be many more queues that have none.
 WITH RECURSIVE step AS (
     (SELECT queue_id FROM job.jobs WHERE state = 'Waiting' ORDER BY queue_id LIMIT 1)
     UNION ALL
     SELECT (SELECT j.queue_id FROM job.jobs j WHERE j.state = 'Waiting' AND j.queue_id > step.queue_id ORDER BY j.queue_id LIMIT 1)
     FROM step WHERE step.queue_id IS NOT NULL
 )
-SELECT q.queue_id, q.requirements, next.priority, next.job_id, next.job_group
-FROM step JOIN match.queues q USING (queue_id)
-CROSS JOIN LATERAL (
-    SELECT j.priority, j.job_id, j.job_group FROM job.jobs j
-    WHERE j.queue_id = q.queue_id AND j.state = 'Waiting' ORDER BY j.priority DESC, j.job_id LIMIT 1
-) next;
+SELECT q.queue_id, q.requirements FROM step JOIN match.queues q USING (queue_id);
 
 -- name: needs
 SELECT queue_id, requirements FROM match.queues WHERE queue_id = ANY(%(queue_ids)s::bigint[]);
@@ -25,16 +20,16 @@ WHERE EXISTS (SELECT FROM job.jobs j WHERE j.queue_id = q AND j.state = 'Waiting
 -- name: heads
 -- For each queue its next waiting jobs after the last one that was read.
 SELECT w.slot, next.job_id, next.priority, next.job_group
-FROM json_to_recordset(%(wanted)s::json) AS w (slot integer, queue_id bigint, priority integer, job_id bigint)
+FROM json_to_recordset(%(wanted)s::json) AS w (slot integer, queue_id bigint, priority integer, job_id bigint, ahead integer)
 CROSS JOIN LATERAL (
     (SELECT j.job_id, j.priority, j.job_group FROM job.jobs j
      WHERE j.queue_id = w.queue_id AND j.state = 'Waiting' AND j.priority = w.priority AND j.job_id > w.job_id
-     ORDER BY j.job_id LIMIT %(ahead)s)
+     ORDER BY j.job_id LIMIT w.ahead)
     UNION ALL
     (SELECT j.job_id, j.priority, j.job_group FROM job.jobs j
      WHERE j.queue_id = w.queue_id AND j.state = 'Waiting' AND j.priority < w.priority
-     ORDER BY j.priority DESC, j.job_id LIMIT %(ahead)s)
-    ORDER BY priority DESC, job_id LIMIT %(ahead)s
+     ORDER BY j.priority DESC, j.job_id LIMIT w.ahead)
+    ORDER BY priority DESC, job_id LIMIT w.ahead
 ) next;
 
 -- name: pilots
@@ -47,7 +42,10 @@ SELECT vo, least_isolation FROM registry.vos ORDER BY vo;
 SELECT "group" AS owner_group, job_share AS share, 'JobSharing' = ANY(properties) AS sharing FROM registry.groups ORDER BY 1;
 
 -- name: usage
-SELECT owner_group, owner, processors, core_s FROM share.now();
+SELECT owner_group, owner, processors, core_s FROM (
+    SELECT owner_group, owner, processors, share.accrued(core_s, processors, at, clock_timestamp(), share.half_life_s()) AS core_s
+    FROM share.usage
+) now;
 
 -- name: banned_owners
 SELECT name FROM trust.bans WHERE kind = 'user' AND (until IS NULL OR until > now());
@@ -70,3 +68,15 @@ SELECT * FROM match.claim_all(%(picks)s::json, %(within_s)s);
 
 -- name: use
 SELECT share.use(%(changes)s::json);
+
+-- name: limits
+SELECT * FROM match.locked_limits(%(sites)s::text[]);
+
+-- name: write_limits
+SELECT match.write_limits(%(changed)s::json);
+
+-- name: keep_empties
+SELECT match.keep_empties(%(rows)s::json);
+
+-- name: keep_offers
+SELECT match.keep_offers(%(rows)s::json);

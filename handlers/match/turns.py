@@ -7,12 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.rules.shares import Score
+from schemas.rules.shares import JOB_SHARE, USER_SHARE, Score
 
 Key = tuple[int, int, int, int]  # -priority, -size, job id, slot: the lowest is next
-
-DEFAULT_SHARE = 1000.0  # DIRAC's
-LEAST_SHARE = 0.001  # a share of nothing is served when nobody else wants the pilot
 
 
 @dataclass(eq=False)
@@ -40,7 +37,7 @@ class Group:
     """A group's users, in the order of their scores."""
 
     name: str
-    share: float = DEFAULT_SHARE
+    share: float
     mask: int = 0
     users: dict[str, User] = field(default_factory=dict)
     order: list[tuple[float, str]] = field(default_factory=list)
@@ -130,14 +127,14 @@ class Turns:
                 party.core_s += row["core_s"]
         for group in self.groups.values():
             for user in group.users.values():
-                user.score = self._score(user.processors, user.core_s, 1.0)
+                user.score = self._score(user.processors, user.core_s, USER_SHARE)
             group.order = sorted((user.score, user.name) for user in group.users.values())
             group.score = self._score(group.processors, group.core_s, group.share)
         self._order = sorted((group.score, group.name) for group in self.groups.values())
 
     def _group(self, name: str) -> Group:
         if name not in self.groups:
-            group = self.groups[name] = Group(name, max(LEAST_SHARE, self._shares.get(name, DEFAULT_SHARE)))
+            group = self.groups[name] = Group(name, self._shares.get(name, JOB_SHARE))
             group.score = self._score(0, 0.0, group.share)
             insort(self._order, (group.score, name))
         return self.groups[name]
@@ -145,12 +142,12 @@ class Turns:
     def _user(self, group: Group, owner: str) -> User:
         name = "" if group.name in self._sharing else owner
         if name not in group.users:
-            user = group.users[name] = User(name, score=self._score(0, 0.0, 1.0))
+            user = group.users[name] = User(name, score=self._score(0, 0.0, USER_SHARE))
             insort(group.order, (user.score, name))
         return group.users[name]
 
     def _rank_user(self, group: Group, user: User) -> None:
-        score = self._score(user.processors, user.core_s, 1.0)
+        score = self._score(user.processors, user.core_s, USER_SHARE)
         if score != user.score:
             del group.order[bisect_left(group.order, (user.score, user.name))]
             user.score = score

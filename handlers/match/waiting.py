@@ -7,33 +7,36 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bus import Db
-from handlers.match.heads import AHEAD, Entry, Heads, entry_of
+from handlers.match.heads import Entry, Heads, entry_of
 from handlers.match.index import Index
 from handlers.match.parked import Profile
 from handlers.match.turns import Turns
+from schemas.rules.explain import counted
 from schemas.rules.isolation import LEVELS, is_enough
 from schemas.rules.matching import MOST_PROCESSORS, fits
 from schemas.rules.shares import Score
 
 FRESH_S = 1.0
-MOST_DRY = 300
+MOST_DRY = 500
 MOST_SWEPT = 200
+MOST_EMPTY = 2_000
 FEW_NEW = 4
 
 
 class Waiting:
     """All waiting jobs that one matcher knows of. One thread uses it."""
 
-    def __init__(self, policy: Score) -> None:
+    def __init__(self, scores: Sequence[Score]) -> None:
+        """The first score decides whose turn it is; another only says whose it would have been."""
         self.index, self.heads = Index(), Heads()
         self.woken = 0  # the queues that have jobs which no waiting request was asked about yet
         self.least: dict[str, str] = {}
-        self._policy = policy
-        self._turns = Turns(policy, {}, ())
+        self._scores = scores
+        self._turns = [Turns(score, {}, ()) for score in scores]
         self._shares: tuple[Any, ...] = ()
         self._loaded = False
         self._looked_s = float("-inf")
@@ -51,7 +54,9 @@ class Waiting:
             return
         self._looked_s = now_s
         self._look_at_shares(db)
-        self._turns.account(db.all("usage"))
+        usage = db.all("usage")
+        for turns in self._turns:
+            turns.account(usage)
         least = {row["vo"]: row["least_isolation"] for row in db.all("vos")}
         owners = frozenset(row["name"] for row in db.all("banned_owners"))
         sites = frozenset(row["site"] for row in db.all("masked_sites"))
@@ -63,6 +68,8 @@ class Waiting:
             self.woken |= self.heads.some  # what was forbidden may be allowed by now
         self._weak = {level: self._demanding_more_than(level) for level in LEVELS}
         self._sweep(db)
+        if len(self.index) > MOST_EMPTY and self.heads.some.bit_count() * 2 < len(self.index):
+            self._forget_empty()
 
     def hear(self, jobs: Iterable[Mapping[str, Any]], db: Db) -> None:
         """These jobs wait, as job.waiting says."""
@@ -82,17 +89,24 @@ class Waiting:
         """Nothing that changes seldom is taken as known."""
         self._looked_s = float("-inf")
 
-    def take(self, mask: int, db: Db) -> tuple[int, Entry] | None:
-        """The job whose turn it is, of these queues; it waits no more, as far as is known here."""
+    def take(self, mask: int, db: Db, barred: Collection[str] = ()) -> tuple[int, Entry, int] | None:
+        """The job whose turn it is, of these queues and of none of these job groups, which waits no more as far as is known.
+
+        Its queue's slot, its entry, and the slot of the queue whose turn it would have been by the other score.
+        """
         mask &= self.heads.some
-        while mask and (slot := self._turns.next(mask)) is not None:
-            entry = self.heads.next(slot)
+        while mask and (slot := self._turns[0].next(mask)) is not None:
+            entry = self.heads.next(slot, barred)
             if entry is not None:
+                other = self._turns[-1].next(mask) if len(self._turns) > 1 else slot
                 self.heads.take(slot, entry)
                 self._place(slot)
-                return slot, entry
-            self._read_on(db, slot)
-            mask &= self.heads.some
+                return slot, entry, slot if other is None else other
+            if self.heads.has_more(slot):
+                self._read_on(db, slot)
+                mask &= self.heads.some
+            else:
+                mask &= ~(1 << slot)
         return None
 
     def give_back(self, slot: int, entry: Entry) -> None:
@@ -103,46 +117,95 @@ class Waiting:
 
     def use(self, slot: int, processors: int) -> None:
         """The owner of this queue uses so many processors more, or less."""
-        self._turns.use(slot, processors)
+        for turns in self._turns:
+            turns.use(slot, processors)
 
     def open_to(self, profile: Profile) -> int:
         """The queues that this profile may be given jobs of today."""
         index = self.index
-        if profile.seen != len(index):
-            if 0 < len(index) - profile.seen <= FEW_NEW and profile.seen:
-                for slot in range(profile.seen, len(index)):
-                    profile.mask |= fits(profile.resource, index.needs[slot]) << slot
-            else:
-                profile.mask = index.serves(profile.resource)
-            profile.seen = len(index)
-        mask = profile.mask & ~self._banned_owners & ~self._weak.get(str(profile.resource.get("Isolation") or "none"), 0)
-        return mask & index.naming("JobTypes", "Test") if profile.site in self._masked_sites else mask
+        if profile.index is not index or len(index) - profile.seen > FEW_NEW:
+            profile.index, profile.mask, profile.seen = index, index.serves(profile.resource), len(index)
+        while profile.seen < len(index):
+            profile.mask |= fits(profile.resource, index.needs[profile.seen]) << profile.seen
+            profile.seen += 1
+        mask = profile.mask & ~self._banned_owners
+        for _, failing in self._held(profile):
+            mask &= ~failing
+        return mask
+
+    def reasons(self, profile: Profile, limited: int) -> dict[str, Any]:
+        """Why the profile gets nothing: of the queues that have jobs, how many fail which requirement, and the nearest.
+
+        `limited` are those whose jobs a limit keeps from its site.
+        """
+        some = self.heads.some & ~self._banned_owners
+        fails: dict[str, int] = {}
+        for name, failing in (*self.index.failing(profile.resource), *self._held(profile), ("RunningLimit", limited)):
+            fails[name] = fails.get(name, 0) | failing & some
+        at_least = [some]  # the queues that fail so many requirements or more
+        for failing in fails.values():
+            at_least.append(0)
+            for number in range(len(at_least) - 1, 0, -1):
+                at_least[number] |= at_least[number - 1] & failing
+        at_least.append(0)
+        missing = next((few for n in range(1, len(at_least) - 1) if (few := at_least[n] & ~at_least[n + 1])), 0)
+        nearest = None
+        if missing:
+            slot = (missing & -missing).bit_length() - 1
+            needs = dict(self.index.needs[slot])
+            demanded = needs | {"LeastIsolation": self.least.get(needs["VO"], "none")}
+            nearest = {"queue_id": self.index.queue_ids[slot], "requirements": demanded}
+        counts = {name: failing.bit_count() for name, failing in fails.items()}
+        return counted(profile.resource, some.bit_count(), (some & ~at_least[1]).bit_count(), counts, nearest)
+
+    def _held(self, profile: Profile) -> Iterator[tuple[str, int]]:
+        """What is not the profile's own to meet: how communities want payloads kept apart, and which sites are masked."""
+        yield "Isolation", self._weak.get(str(profile.resource.get("Isolation") or "none"), 0)
+        if profile.site in self._masked_sites:
+            yield "JobType", self.index.all & ~self.index.naming("JobTypes", "Test")
 
     def _load(self, db: Db) -> None:
         self._look_at_shares(db)
         for row in db.all("queues"):
-            self._add(row["queue_id"], row["requirements"])
-            slot = self.index.slots[row["queue_id"]]
-            self.heads.keep(slot, [entry_of(row)], 1)
-            self._place(slot)
+            self.know(row["queue_id"], row["requirements"])
+        while self.heads.dry:
+            self._read_on(db, next(iter(self.heads.dry)))
         self.woken = self.heads.some
         self._loaded = True
+
+    def _forget_empty(self) -> None:
+        """Queues without a job are known no more: there will be many over the years, and few have jobs on one day."""
+        index, heads, some = self.index, self.heads, self.heads.some
+        self.index, self.heads = Index(), Heads()
+        self._turns = [Turns(score, *self._divided()) for score in self._scores]
+        self.woken, self._swept = 0, 0
+        for old, queue_id in enumerate(index.queue_ids):
+            if some >> old & 1:
+                slot = self.know(queue_id, index.needs[old])
+                self.heads.adopt(slot, heads, old)
+                self._place(slot)
+        self.woken = self.heads.some
+        self.look_again()
 
     def _learn(self, db: Db, queue_ids: Collection[int]) -> None:
         """These queues are known, and nothing of their jobs."""
         if queue_ids:
             for row in db.all("needs", queue_ids=sorted(queue_ids)):
-                self._add(row["queue_id"], row["requirements"])
+                self.know(row["queue_id"], row["requirements"])
 
-    def _add(self, queue_id: int, needs: Mapping[str, Any]) -> None:
+    def know(self, queue_id: int, needs: Mapping[str, Any]) -> int:
+        """This queue may have jobs; gives its slot."""
         slot = self.index.add(queue_id, needs)
         self.heads.unread(slot)
-        self._turns.add(slot, needs["OwnerGroup"], needs["Owner"], size(needs))
+        for turns in self._turns:
+            turns.add(slot, needs["OwnerGroup"], needs["Owner"], size(needs))
         self._place(slot)
+        return slot
 
     def _place(self, slot: int) -> None:
         bound = self.heads.bound(slot)
-        self._turns.place(slot, None if bound is None else bound[:2])
+        for turns in self._turns:
+            turns.place(slot, None if bound is None else bound[:2])
 
     def _look_at_shares(self, db: Db) -> None:
         rows = db.all("shares")
@@ -150,12 +213,15 @@ class Waiting:
         if shares == self._shares:
             return
         self._shares = shares
-        self._turns = Turns(
-            self._policy, {name: float(share) for name, share, _ in shares}, {name for name, _, sharing in shares if sharing}
-        )
+        self._turns = [Turns(score, *self._divided()) for score in self._scores]
         for slot, needs in enumerate(self.index.needs):
-            self._turns.add(slot, needs["OwnerGroup"], needs["Owner"], size(needs))
+            for turns in self._turns:
+                turns.add(slot, needs["OwnerGroup"], needs["Owner"], size(needs))
             self._place(slot)
+
+    def _divided(self) -> tuple[dict[str, float], set[str]]:
+        """The shares of groups, and the groups whose members share."""
+        return {name: float(share) for name, share, _ in self._shares}, {name for name, _, sharing in self._shares if sharing}
 
     def _sweep(self, db: Db) -> None:
         """A job whose wake was lost is found all the same: queues that seem to be empty are looked at again, some at a time."""
@@ -184,12 +250,13 @@ class Waiting:
         wanted = []
         for one in slots:
             priority, job_id, _ = self.heads.read_to(one)
-            wanted.append({"slot": one, "queue_id": self.index.queue_ids[one], "priority": -priority, "job_id": job_id})
+            after = {"queue_id": self.index.queue_ids[one], "priority": -priority, "job_id": job_id}
+            wanted.append({"slot": one, "ahead": self.heads.ahead(one)} | after)
         found: dict[int, list[Entry]] = {one: [] for one in slots}
-        for row in db.all("heads", wanted=json.dumps(wanted), ahead=AHEAD):
+        for row in db.all("heads", wanted=json.dumps(wanted)):
             found[row["slot"]].append(entry_of(row))
         for one, entries in found.items():
-            self.heads.keep(one, entries, AHEAD)
+            self.heads.keep(one, entries, self.heads.ahead(one))
             self._place(one)
 
 

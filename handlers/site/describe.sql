@@ -1,3 +1,7 @@
+-- name: alone
+-- First of all: two processes that describe sites in another order would else wait for each other.
+SELECT match.stop_claims();
+
 -- name: keep
 INSERT INTO site.sites AS known (site, description, status, max_processors, max_ram_mb, max_cpu_time_s, tags, beat_s, lease_s, when_lost,
                                pilot, described_at)
@@ -9,3 +13,6 @@ SET description = excluded.description, status = excluded.status, max_processors
     beat_s = excluded.beat_s, lease_s = excluded.lease_s, when_lost = excluded.when_lost, pilot = excluded.pilot,
     described_at = excluded.described_at
 WHERE known.described_at <= excluded.described_at;
+
+-- name: limits
+SELECT match.describe_limits(%(site)s, %(at)s, %(limits)s);

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 from typing import Any
 
 import schemas
@@ -13,6 +15,8 @@ from pilot.isolation import NotGiven, detect
 from pilot.wire.envelope import words
 
 SAYS = ("pilot.reported.v1",)
+MB_OF_A_GB = 1024
+MOST_DISK_MB = 2**31 - 1
 NO_END_S = 1_080_000  # the longest CPUTime that a task queue can ask for
 
 
@@ -27,6 +31,7 @@ def measure(pilot: Pilot) -> dict[str, Any]:
         "platform": pilot.facts["architecture"]["platform"],
         "processors": node["processors"],
         "ram_mb": node["ram_mb"],
+        "disk_mb": free_mb(pilot.home),
         "gpus": len(node["gpus"]),
         "whole_node": pilot.facts.get("slot", {}).get("whole_node", False),
         "left_s": None if left_s is None else int(left_s),
@@ -42,6 +47,7 @@ def judge(node: dict[str, Any], config: Config) -> dict[str, Any]:
         "CPUTime": config.cpu_time_s or (NO_END_S if node.get("left_s") is None else node["left_s"]),
         "NumberOfProcessors": config.processors or node["processors"],
         "MaxRAM": config.max_ram_mb or node["ram_mb"],
+        "MaxDisk": whole_gb(min(node.get("disk_mb", 0), config.disk_limit_mb or MOST_DISK_MB)),
         "Tag": sorted({*config.tags, *node.get("tags", ())}),
         "Isolation": node.get("isolation", "none"),
         "RequiredTag": sorted(set(config.required_tags)),
@@ -55,6 +61,17 @@ def judge(node: dict[str, Any], config: Config) -> dict[str, Any]:
     if config.vo:
         resource["VirtualOrganization"] = config.vo
     return resource
+
+
+def free_mb(home: Path) -> int:
+    """What jobs can fill of the disk that they work on."""
+    disk = os.statvfs(home)
+    return disk.f_bavail * disk.f_frsize >> 20
+
+
+def whole_gb(disk_mb: int) -> int:
+    """So many MB in whole GB: nodes that differ by less are the same to the matcher, and their requests are looked at once."""
+    return disk_mb if disk_mb < MB_OF_A_GB else disk_mb // MB_OF_A_GB * MB_OF_A_GB
 
 
 def run(pilot: Pilot) -> None:

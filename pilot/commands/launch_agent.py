@@ -17,6 +17,7 @@ from schemas.rules.matching import WHOLE_NODE
 
 SAYS = ("pilot.reported.v1", "pilot.obeyed.v1")
 ASKS = ("match.request.v1", "match.withdraw.v1", "pilot.listen.v1", "pilot.beat.v1")
+IDLE = "idle"
 WAIT_S = 300
 _PATIENCE_S = 5.0
 _AT_ONCE_S = 1.0
@@ -32,7 +33,7 @@ def judge(config: Config, *, idle_s: float, done: int, left_s: float | None, lea
         return "max-jobs"
     if left_s is not None and left_s < _SHORTEST_JOB_S:
         return "no time left"
-    return "idle" if idle_s >= config.idle_limit_s else ""
+    return IDLE if idle_s >= config.idle_limit_s else ""
 
 
 def run(pilot: Pilot) -> None:
@@ -47,7 +48,8 @@ def run(pilot: Pilot) -> None:
         raise
     if agent.code:
         raise Stop(reason, agent.code)
-    pilot.leave(reason, jobs=agent.taken)
+    wanting = {"why": agent.why} if reason == IDLE and agent.why else {}
+    pilot.leave(reason, jobs=agent.taken, **wanting)
     if pilot.orders.leave_at_once:
         raise Stop(pilot.orders.why, EVICTED)
 
@@ -60,6 +62,7 @@ class Agent:
         numbers = (offered.get(name, least) for name, least in (("NumberOfProcessors", 1), ("MaxRAM", 0), ("NumberOfGPUs", 0)))
         self.taken = 0
         self.code = 0
+        self.why = ""  # why the last request brought no job
         self._pilot = pilot
         self._slots = Slots(*numbers, pool=pilot.config.pool)
         self._crew = Crew(pilot, self._slots)
@@ -134,7 +137,7 @@ class Agent:
         asking, self._asking = self._asking, None
         try:
             job = asking.end()
-            self._refusals = 0
+            self._refusals, self.why = 0, "" if job else asking.why or self.why
         except Refused as refusal:
             self._put_off(refusal)
             return

@@ -19,6 +19,7 @@ NUMBERS = {
     "NumberOfGPUs": (0, 1024),
     "MinRAM": (0, 2**31 - 1),
     "MaxRAM": (0, 2**31 - 1),
+    "MinDisk": (0, 2**31 - 1),
     "StopSigNumber": (1, 64),
     "StopSigStartWork": (0, 2**31 - 1),
     "StopSigFinishWork": (0, 2**31 - 1),

@@ -18,6 +18,7 @@ CPU_TIME_SEGMENTS_S = (
 )  # fmt: skip
 MOST_PROCESSORS = 1024
 MULTI_PROCESSOR = "MultiProcessor"
+TEST = "Test"  # the one JobType that a banned site takes
 WHOLE_NODE = "WholeNode"
 
 # A resource of N processors offers the tags 1Processors … NProcessors; looking up N is the same without making them.
@@ -26,7 +27,7 @@ PROCESSORS_OF_TAG[MULTI_PROCESSOR] = 2
 FIELDS = (("GridCE", "GridCEs"), ("Site", "Sites"), ("Platform", "Platforms"), ("JobType", "JobTypes"))
 BANNED_FIELDS = tuple((f"Banned{field}", fields) for field, fields in (*FIELDS, ("Tag", "Tags")))
 OWNERSHIP = (("VirtualOrganization", "VO"), ("OwnerGroup", "OwnerGroup"), ("Owner", "Owner"))
-LEAST = (("CPUTime", "CPUTime"), ("MaxRAM", "MinRAM"), ("NumberOfGPUs", "NumberOfGPUs"))
+LEAST = (("CPUTime", "CPUTime"), ("MaxRAM", "MinRAM"), ("MaxDisk", "MinDisk"), ("NumberOfGPUs", "NumberOfGPUs"))
 _OWN_WISHES = ("RequiredTag", *(banned for banned, _ in BANNED_FIELDS))
 
 
@@ -46,6 +47,7 @@ def requirements(description: Mapping[str, Any], owner: str, owner_group: str, v
         "JobTypes": [description.get("JobType", "User")],
         "Tags": sorted({*description.get("Tags", ()), *_implied_tags(description)}),
         "MinRAM": description.get("MinRAM", 0),
+        "MinDisk": description.get("MinDisk", 0),
         "MinNumberOfProcessors": least,
         "MaxNumberOfProcessors": exact or _most_processors(description),
         "WholeNode": bool(description.get("WholeNode")),
@@ -94,6 +96,7 @@ def fits(resource: Mapping[str, Any], needs: Mapping[str, Any]) -> bool:
         and is_enough(str(resource.get("Isolation", "")), needs.get("LeastIsolation", "none"))
         and not (needs["MinRAM"] and not number(resource, "MaxRAM") >= needs["MinRAM"])
         and not (needs["NumberOfGPUs"] and not number(resource, "NumberOfGPUs") >= needs["NumberOfGPUs"])
+        and not (needs.get("MinDisk") and not number(resource, "MaxDisk") >= needs["MinDisk"])
         and not (needs["BannedSites"] and _is_banned(several(resource, "Site"), needs["BannedSites"]))
         and not (needs["Tags"] and missing_tags(resource, needs["Tags"]))
         and (not any(map(resource.get, _OWN_WISHES)) or not _refusals(resource, needs))
@@ -123,7 +126,7 @@ def unmet(resource: Mapping[str, Any], needs: Mapping[str, Any]) -> list[str]:
     """
     reasons = []
     for field, need in LEAST:
-        if not number(resource, field) >= needs[need]:
+        if not number(resource, field) >= needs.get(need, 0):  # a queue of before MinDisk has none
             reasons.append(f"{field}: the resource has {number(resource, field)}, the job needs {needs[need]}")
     for field, need in OWNERSHIP:
         offered = several(resource, field)
@@ -142,12 +145,17 @@ def unmet(resource: Mapping[str, Any], needs: Mapping[str, Any]) -> list[str]:
     return reasons + _tag_reasons(resource, needs["Tags"]) + _refusals(resource, needs)
 
 
+def masked(resource: Mapping[str, Any], status: str | None) -> dict[str, Any]:
+    """Give the resource as its site's status lets it match: at a banned site it takes jobs of JobType Test alone."""
+    return {**resource, "JobType": TEST} if status == "banned" else dict(resource)
+
+
 def never(needs: Mapping[str, Any], sites: Sequence[Mapping[str, Any]]) -> str | None:
     """Give the one sentence that says why no known site can ever take the job; None when one can, or none is known."""
     wanted, by_name = needs["Sites"], {str(row["site"]): row for row in sites}
     known = [row for name, row in by_name.items() if not wanted or name in wanted]
     allowed = [row for row in known if row["site"] not in needs["BannedSites"]]
-    active = [row for row in allowed if row.get("status") != "banned"]
+    active = [row for row in allowed if row.get("status") != "banned" or TEST in needs["JobTypes"]]
     if active or not sites:
         return _shortage({str(row["site"]): _shortfalls(row, needs) for row in active})
     if not known:

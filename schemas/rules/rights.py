@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 # DIRAC.Core.Security.Properties; the schema group.described.v1 has the same list.
 PROPERTIES = (
@@ -78,6 +78,11 @@ def _may_submit(account: str, memberships: Sequence[Mapping[str, Any]], job: Map
         if (membership["group"], membership["vo"]) == (group, job["vo"]):
             return None if "NormalUser" in membership["properties"] else f"group {group} may not submit: it lacks NormalUser"
     return f"{account} is not in group {group}"
+
+
+def reads_pilots(account: str, memberships: Sequence[Mapping[str, Any]], operators: Collection[str]) -> bool:
+    """Say whether the account may read what pilots say of themselves; operators need no entry in the registry."""
+    return account in operators or any(READS_PILOTS.intersection(each["properties"]) for each in memberships)
 
 
 def acting(account: str, memberships: Sequence[Mapping[str, Any]], wanted: Optional[str]) -> tuple[str, str]:

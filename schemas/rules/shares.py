@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,10 +71,20 @@ def steady(processors: float, half_life_s: float = HALF_LIFE_S) -> float:
 
 def score(processors: int, core_s: float, share: float) -> float:
     """Give how much has been had of a share; the lowest is served first, and who has no share after all others."""
-    return (processors * HORIZON_S) / share if share > 0 else math.inf
+    return (core_s + processors * HORIZON_S) / share if share > 0 else math.inf
 
 
-def expected(shares: Mapping[str, float]) -> dict[str, float]:
+def expected(shares: Mapping[Any, float]) -> dict[Any, float]:
     """Give the percent that each should have of all, of those that want something at the same time."""
     whole = sum(shares.values())
     return {name: 100.0 * share / whole if whole else 100.0 / len(shares) for name, share in shares.items()}
+
+
+class Policy(NamedTuple):
+    """How it is decided whose turn it is: a score, by its name; the house's has none."""
+
+    name: str
+    score: Score
+
+
+HOUSE = Policy("", score)

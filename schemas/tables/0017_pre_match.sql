@@ -17,6 +17,7 @@ SET site = coalesce(j.site, ''), owner = j.owner, owner_group = j.owner_group, v
     released_at = CASE WHEN j.attempt <> c.attempt OR j.state NOT IN ('Matched', 'Running', 'Completing', 'Stalled') THEN now() END
 FROM job.jobs j WHERE j.job_id = c.job_id;
 CREATE UNIQUE INDEX claims_attempt ON match.claims (job_id, attempt);
+CREATE INDEX claims_released ON match.claims (released_at) WHERE released_at IS NOT NULL;
 
 -- Each pick is a job that a matcher means to give to a request, numbered; of each that comes to something there is a row.
 -- claimed: the job is the request's from now on: state, history, claim and start deadline in one step.
@@ -27,6 +28,7 @@ RETURNS TABLE (number integer, outcome text, job_id bigint, attempt integer, own
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
+    PERFORM match.hold_limits();
     PERFORM match.lock_request(p.pilot_id, p.request_id) FROM (
         SELECT * FROM json_to_recordset(picks) AS p (pilot_id text, request_id uuid) ORDER BY pilot_id, request_id) p;
     RETURN QUERY

@@ -16,6 +16,8 @@ CREATE SCHEMA proxy;
 
 CREATE SCHEMA registry;
 
+CREATE SCHEMA share;
+
 CREATE SCHEMA site;
 
 CREATE SCHEMA trust;
@@ -98,52 +100,268 @@ BEGIN
     VALUES (the_job, read_version + 1, happened_at, new_state, new_minor, now_application, now_attempt, told_by, cause);
 END $$;
 
-CREATE FUNCTION match.claim(the_queue bigint, the_pilot text, the_request uuid, the_site text, cause uuid, start_within_s integer) RETURNS TABLE(job_id bigint, attempt integer, owner text, vo text, description json)
+CREATE FUNCTION match.claim_all(picks json, start_within_s integer) RETURNS TABLE(number integer, outcome text, job_id bigint, attempt integer, owner text, vo text, description json)
     LANGUAGE plpgsql
     AS $$
 #variable_conflict use_column
-DECLARE
-    chosen job.jobs%ROWTYPE;
 BEGIN
-    RETURN QUERY SELECT j.job_id, j.attempt, j.owner, j.vo, j.description
-    FROM match.claims c JOIN job.jobs j ON j.job_id = c.job_id AND j.attempt = c.attempt AND j.state = 'Matched'
-    WHERE c.pilot_id = the_pilot AND c.request_id = the_request;
-    IF FOUND THEN
-        RETURN; -- the answer to the commit was lost: the same request never gets a second job
-    END IF;
-    SELECT * INTO chosen FROM job.jobs j WHERE j.queue_id = the_queue AND j.state = 'Waiting' AND NOT trust.is_banned('user', j.owner)
-    ORDER BY j.priority DESC, j.job_id LIMIT 1 FOR UPDATE SKIP LOCKED;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
-    UPDATE job.jobs j SET pilot_id = the_pilot, site = the_site WHERE j.job_id = chosen.job_id;
-    PERFORM job.move(chosen.job_id, chosen.version, 'Matched', 'Assigned', NULL, clock_timestamp(), 'match.request', cause);
-    INSERT INTO match.claims VALUES (the_pilot, the_request, chosen.job_id, chosen.attempt, clock_timestamp())
-    ON CONFLICT (pilot_id, request_id) DO UPDATE
-    SET job_id = excluded.job_id, attempt = excluded.attempt, claimed_at = excluded.claimed_at;
-    INSERT INTO bus.timers VALUES (
-        'match/' || chosen.job_id, now() + make_interval(secs => start_within_s), 'job.match_expired.v1', chosen.job_id::text,
-        jsonb_build_object('job_id', chosen.job_id, 'attempt', chosen.attempt))
-    ON CONFLICT (timer) DO UPDATE SET due_at = excluded.due_at, data = excluded.data;
-    RETURN QUERY SELECT chosen.job_id, chosen.attempt, chosen.owner, chosen.vo, chosen.description;
+    PERFORM match.hold_limits();
+    PERFORM match.lock_request(p.pilot_id, p.request_id) FROM (
+        SELECT * FROM json_to_recordset(picks) AS p (pilot_id text, request_id uuid) ORDER BY pilot_id, request_id) p;
+    RETURN QUERY
+    WITH asked AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(picks) AS p (
+            number integer, queue_id bigint, job_id bigint, pilot_id text, request_id uuid, event_id uuid,
+            site text, ce text, processors integer)
+    ), settled AS MATERIALIZED (
+        SELECT a.number, 'withdrawn' AS outcome, NULL::bigint AS job_id
+        FROM asked a JOIN match.withdrawals w ON w.pilot_id = a.pilot_id AND w.request_id = a.request_id
+        UNION ALL
+        SELECT a.number, CASE WHEN j.job_id IS NULL THEN 'spent' ELSE 'again' END, j.job_id
+        FROM asked a JOIN match.claims c ON c.pilot_id = a.pilot_id AND c.request_id = a.request_id
+        LEFT JOIN job.jobs j ON j.job_id = c.job_id AND j.attempt = c.attempt AND j.state = 'Matched'
+    ), mine AS MATERIALIZED (
+        SELECT j.job_id, a.number, a.pilot_id, a.request_id, a.event_id, a.site, a.ce, a.processors
+        FROM asked a JOIN job.jobs j ON j.job_id = a.job_id AND j.queue_id = a.queue_id
+        WHERE j.state = 'Waiting' AND NOT trust.is_banned('user', j.owner)
+          AND NOT EXISTS (SELECT FROM settled s WHERE s.number = a.number)
+        ORDER BY j.job_id FOR NO KEY UPDATE OF j SKIP LOCKED
+    ), moved AS (
+        UPDATE job.jobs j
+        SET state = 'Matched', minor_status = 'Assigned', version = version + 1, changed_at = clock_timestamp(),
+            pilot_id = m.pilot_id, site = m.site
+        FROM mine m WHERE j.job_id = m.job_id AND j.state = 'Waiting'
+        RETURNING m.number, m.request_id, m.event_id, m.ce, m.processors, j.*
+    ), told AS (
+        INSERT INTO job.history (job_id, number, at, state, minor_status, application_status, attempt, source, event_id)
+        SELECT job_id, version, changed_at, state, minor_status, application_status, attempt, 'match.request', event_id FROM moved
+    ), kept AS (
+        INSERT INTO match.claims (pilot_id, request_id, job_id, attempt, claimed_at, site, ce, owner, owner_group, vo, job_type,
+                                  job_group, processors)
+        SELECT pilot_id, request_id, job_id, attempt, changed_at, site, ce, owner, owner_group, vo,
+               coalesce(description->>'JobType', 'User'), job_group, processors
+        FROM moved
+    ), armed AS (
+        INSERT INTO bus.timers
+        SELECT 'match/' || job_id, changed_at + make_interval(secs => start_within_s), 'job.match_expired.v1', job_id::text,
+               jsonb_build_object('job_id', job_id, 'attempt', attempt)
+        FROM moved ON CONFLICT (timer) DO UPDATE SET due_at = excluded.due_at, data = excluded.data
+    )
+    SELECT m.number, 'claimed', m.job_id, m.attempt, m.owner, m.vo, m.description FROM moved m
+    UNION ALL
+    SELECT s.number, s.outcome, j.job_id, j.attempt, j.owner, j.vo, j.description
+    FROM settled s LEFT JOIN job.jobs j ON j.job_id = s.job_id;
 END $$;
 
-CREATE FUNCTION match.claim_unless_withdrawn(the_queue bigint, the_pilot text, the_request uuid, the_site text, cause uuid, start_within_s integer) RETURNS TABLE(job_id bigint, attempt integer, owner text, vo text, description json)
+CREATE TABLE match.claims (
+    pilot_id text NOT NULL,
+    request_id uuid NOT NULL,
+    job_id bigint NOT NULL,
+    attempt integer NOT NULL,
+    claimed_at timestamp with time zone NOT NULL,
+    site text DEFAULT ''::text NOT NULL,
+    ce text DEFAULT ''::text NOT NULL,
+    owner text DEFAULT ''::text NOT NULL,
+    owner_group text DEFAULT ''::text NOT NULL,
+    vo text DEFAULT ''::text NOT NULL,
+    job_type text DEFAULT ''::text NOT NULL,
+    job_group text DEFAULT ''::text NOT NULL,
+    processors integer DEFAULT 1 NOT NULL,
+    released_at timestamp with time zone
+);
+
+CREATE TABLE match.limits (
+    limit_id bigint NOT NULL,
+    site text NOT NULL,
+    ce text NOT NULL,
+    attribute text NOT NULL,
+    value text NOT NULL,
+    most integer,
+    running integer NOT NULL,
+    delay_s double precision,
+    burst integer NOT NULL,
+    tokens double precision NOT NULL,
+    at timestamp with time zone NOT NULL,
+    CONSTRAINT limits_attribute_check CHECK ((attribute = ANY (ARRAY['Owner'::text, 'OwnerGroup'::text, 'VO'::text, 'JobType'::text, 'JobGroup'::text, '*'::text])))
+)
+WITH (fillfactor='50');
+
+CREATE FUNCTION match.concerns(the_limit match.limits, claim match.claims) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT the_limit.site = claim.site AND the_limit.ce IN ('', claim.ce) AND the_limit.value = CASE the_limit.attribute
+        WHEN 'Owner' THEN claim.owner
+        WHEN 'OwnerGroup' THEN claim.owner_group
+        WHEN 'VO' THEN claim.vo
+        WHEN 'JobType' THEN claim.job_type
+        WHEN 'JobGroup' THEN claim.job_group
+        ELSE '*'
+    END
+$$;
+
+CREATE FUNCTION match.day_of(at timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT date_trunc('day', at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+$$;
+
+CREATE FUNCTION match.describe_limits(the_site text, the_time timestamp with time zone, wanted json) RETURNS void
     LANGUAGE plpgsql
     AS $$
+DECLARE
+    fresh bigint[];
 BEGIN
-    PERFORM match.lock_request(the_pilot, the_request);
-    IF EXISTS (SELECT FROM match.withdrawals w WHERE w.pilot_id = the_pilot AND w.request_id = the_request) THEN
-        RETURN QUERY SELECT NULL::bigint, NULL::integer, NULL::text, NULL::text, NULL::json;
+    IF NOT EXISTS (SELECT FROM site.sites s WHERE s.site = the_site AND s.described_at = the_time) THEN
         RETURN;
     END IF;
-    RETURN QUERY SELECT * FROM match.claim(the_queue, the_pilot, the_request, the_site, cause, start_within_s);
+    DELETE FROM match.limits l WHERE l.site = the_site AND NOT EXISTS (
+        SELECT FROM json_to_recordset(wanted) AS one(ce text, attribute text, value text)
+        WHERE (one.ce, one.attribute, one.value) = (l.ce, l.attribute, l.value));
+    UPDATE match.limits l
+    SET most = one.most, delay_s = one.delay_s, burst = one.burst,
+        tokens = CASE WHEN l.delay_s IS NULL AND one.delay_s IS NOT NULL THEN one.burst ELSE least(l.tokens, one.burst) END,
+        at = CASE WHEN l.delay_s IS NULL AND one.delay_s IS NOT NULL THEN clock_timestamp() ELSE l.at END
+    FROM json_to_recordset(wanted)
+        AS one(ce text, attribute text, value text, most integer, delay_s double precision, burst integer)
+    WHERE l.site = the_site AND (one.ce, one.attribute, one.value) = (l.ce, l.attribute, l.value);
+    WITH made AS (
+        INSERT INTO match.limits (site, ce, attribute, value, most, running, delay_s, burst, tokens, at)
+        SELECT the_site, one.ce, one.attribute, one.value, one.most, 0, one.delay_s, one.burst, one.burst, clock_timestamp()
+        FROM json_to_recordset(wanted)
+            AS one(ce text, attribute text, value text, most integer, delay_s double precision, burst integer)
+        ON CONFLICT (site, ce, attribute, value) DO NOTHING RETURNING limit_id
+    )
+    SELECT array_agg(made.limit_id) INTO fresh FROM made;
+    UPDATE match.limits l SET running = now.running
+    FROM (
+        SELECT one.limit_id, count(*) AS running
+        FROM match.limits one JOIN match.claims c ON match.concerns(one, c)
+        WHERE one.limit_id = ANY (fresh) AND c.released_at IS NULL GROUP BY 1
+    ) now
+    WHERE l.limit_id = now.limit_id;
 END $$;
+
+CREATE FUNCTION match.hold_limits() RETURNS void
+    LANGUAGE sql
+    AS $$
+    SELECT pg_advisory_xact_lock_shared(hashtextextended('match.limits', 0))
+$$;
+
+CREATE FUNCTION match.hour_of(at timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT date_trunc('hour', at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+$$;
+
+CREATE FUNCTION match.keep_empties(rows json) RETURNS void
+    LANGUAGE sql
+    AS $$
+    INSERT INTO match.reasons (day, digest, resource, reasons)
+    SELECT DISTINCT match.day_of(at), md5(resource::text || reasons::text), resource, reasons
+    FROM json_to_recordset(rows) AS r (at timestamptz, resource jsonb, reasons jsonb)
+    ORDER BY 1, 2
+    ON CONFLICT (day, digest) DO NOTHING;
+    INSERT INTO match.empties (pilot_id, at, request_id, site, digest)
+    SELECT pilot_id, at, request_id, site, md5(resource::text || reasons::text)
+    FROM json_to_recordset(rows) AS r (pilot_id text, request_id uuid, at timestamptz, site text, resource jsonb, reasons jsonb)
+    ON CONFLICT (pilot_id, at, request_id) DO NOTHING
+$$;
+
+CREATE FUNCTION match.keep_offers(rows json) RETURNS void
+    LANGUAGE sql
+    AS $$
+    INSERT INTO match.offers AS known (hour, digest, resource, requests, pilots, first_at, last_at)
+    SELECT match.hour_of(at), md5(resource::text), resource, sum(requests), sum(pilots), min(at), max(at)
+    FROM json_to_recordset(rows) AS r (at timestamptz, resource jsonb, requests bigint, pilots integer)
+    GROUP BY 1, 2, 3 ORDER BY 1, 2 -- several matchers keep at once, and all lock in this order
+    ON CONFLICT (hour, digest) DO UPDATE
+    SET requests = known.requests + excluded.requests, pilots = known.pilots + excluded.pilots,
+        first_at = least(known.first_at, excluded.first_at), last_at = greatest(known.last_at, excluded.last_at)
+$$;
 
 CREATE FUNCTION match.lock_request(the_pilot text, the_request uuid) RETURNS void
     LANGUAGE sql
     AS $$
     SELECT pg_advisory_xact_lock(hashtextextended('match.request/' || the_pilot || '/' || the_request, 0))
+$$;
+
+CREATE FUNCTION match.locked_limits(sites text[]) RETURNS TABLE(limit_id bigint, site text, ce text, attribute text, value text, most integer, running integer, delay_s double precision, burst integer, tokens double precision, at_s double precision, now_s double precision)
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM match.hold_limits();
+    PERFORM FROM match.limits l WHERE l.site = ANY (sites) ORDER BY l.limit_id FOR UPDATE;
+    IF FOUND THEN -- read after the wait for the locks: the moment is that of the decision
+        RETURN QUERY SELECT l.limit_id, l.site, l.ce, l.attribute, l.value, l.most, l.running, l.delay_s, l.burst, l.tokens,
+                            extract(epoch FROM l.at)::double precision, extract(epoch FROM clock_timestamp())::double precision
+        FROM match.limits l WHERE l.site = ANY (sites) ORDER BY l.limit_id;
+    END IF;
+END $$;
+
+CREATE FUNCTION match.note_over(the_job bigint, last_attempt integer) RETURNS void
+    LANGUAGE sql
+    AS $$
+    SELECT set_config('match.over', concat_ws(',', nullif(current_setting('match.over', true), ''),
+                                              the_job || '/' || last_attempt), true)
+$$;
+
+CREATE FUNCTION match.release() RETURNS TABLE(site text, ce text)
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+DECLARE
+    noted text := nullif(current_setting('match.over', true), '');
+    jobs bigint[];
+    attempts integer[];
+    gone match.claims[];
+    used json;
+BEGIN
+    IF noted IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM set_config('match.over', '', true);
+    SELECT array_agg(split_part(one, '/', 1)::bigint), array_agg(split_part(one, '/', 2)::integer) INTO jobs, attempts
+    FROM string_to_table(noted, ',') one;
+    PERFORM match.hold_limits();
+    PERFORM FROM match.limits l WHERE l.site IN (
+        SELECT c.site FROM unnest(jobs, attempts) AS over(job_id, last) JOIN match.claims c
+        ON c.job_id = over.job_id AND c.attempt <= over.last AND c.released_at IS NULL
+    ) ORDER BY l.limit_id FOR UPDATE;
+    WITH ended AS (
+        SELECT c.pilot_id, c.request_id FROM unnest(jobs, attempts) AS over(job_id, last) JOIN match.claims c
+        ON c.job_id = over.job_id AND c.attempt <= over.last AND c.released_at IS NULL
+        ORDER BY c.job_id, c.attempt FOR UPDATE OF c
+    ), released AS (
+        UPDATE match.claims c SET released_at = clock_timestamp() FROM ended
+        WHERE (c.pilot_id, c.request_id) = (ended.pilot_id, ended.request_id) AND c.released_at IS NULL RETURNING c AS claim
+    )
+    SELECT array_agg(released.claim) INTO gone FROM released;
+    RETURN QUERY WITH ended AS (
+        SELECT l.limit_id, count(*)::integer AS claims
+        FROM match.limits l JOIN unnest(gone) c ON match.concerns(l, c) GROUP BY 1
+    ), counted AS (
+        UPDATE match.limits l SET running = l.running - ended.claims FROM ended WHERE l.limit_id = ended.limit_id
+        RETURNING l.site, l.ce, l.running < l.most AND l.running + ended.claims >= l.most AS opened
+    )
+    SELECT DISTINCT counted.site, counted.ce FROM counted WHERE counted.opened ORDER BY 1, 2;
+    SELECT json_agg(change) INTO used FROM (
+        SELECT c.owner_group, c.owner, -sum(c.processors) AS processors
+        FROM unnest(gone) c WHERE c.processors IS NOT NULL GROUP BY 1, 2
+    ) change;
+    IF used IS NOT NULL THEN
+        PERFORM share.use(used);
+    END IF;
+    -- a claim is known for a month, so that a request never gets a second job, nor a pilot's last words are refused
+    DELETE FROM match.claims c WHERE c.ctid = ANY (ARRAY(
+        SELECT old.ctid FROM match.claims old WHERE old.released_at < now() - interval '30 days'
+        ORDER BY old.released_at LIMIT 20 FOR UPDATE SKIP LOCKED));
+END $$;
+
+CREATE FUNCTION match.stop_claims() RETURNS void
+    LANGUAGE sql
+    AS $$
+    SELECT pg_advisory_xact_lock(hashtextextended('match.limits', 0))
 $$;
 
 CREATE FUNCTION match.withdraw(the_pilot text, the_request uuid) RETURNS boolean
@@ -160,6 +378,14 @@ BEGIN
         WHERE c.pilot_id = the_pilot AND c.request_id = the_request
     );
 END $$;
+
+CREATE FUNCTION match.write_limits(changed json) RETURNS void
+    LANGUAGE sql
+    AS $$
+    UPDATE match.limits l SET running = row.running, tokens = row.tokens, at = to_timestamp(row.at_s)
+    FROM json_to_recordset(changed) AS row(limit_id bigint, running integer, tokens double precision, at_s double precision)
+    WHERE l.limit_id = row.limit_id
+$$;
 
 CREATE FUNCTION pilot.beat(the_pilot text, the_site text, measures jsonb, attempts jsonb) RETURNS TABLE(job_id bigint, attempt integer, owner text, vo text, state text, version integer, lease_s integer)
     LANGUAGE plpgsql
@@ -312,6 +538,37 @@ CREATE FUNCTION registry.turn(read_number bigint) RETURNS void
 BEGIN
     PERFORM registry.still(read_number);
     UPDATE registry.edition SET number = number + 1;
+END $$;
+
+CREATE FUNCTION share.accrued(core_s double precision, processors integer, since timestamp with time zone, until timestamp with time zone, half_life_s double precision) RETURNS double precision
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT greatest(0, processors * half_life_s / ln(2) + (core_s - processors * half_life_s / ln(2))
+        * CASE WHEN date_part('epoch', until - since) > 64 * half_life_s THEN 0
+               ELSE power(2, -greatest(0, date_part('epoch', until - since)) / half_life_s) END)
+$$;
+
+CREATE FUNCTION share.half_life_s() RETURNS double precision
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT half_life_s FROM share.settings
+$$;
+
+CREATE FUNCTION share.use(changes json, half_life_s double precision DEFAULT share.half_life_s()) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO share.usage AS known (owner_group, owner, processors, core_s, at)
+    SELECT c.owner_group, c.owner, sum(c.processors), 0, clock_timestamp()
+    FROM json_to_recordset(changes) AS c (owner_group text, owner text, processors integer)
+    GROUP BY c.owner_group, c.owner
+    HAVING sum(c.processors) > 0
+        OR EXISTS (SELECT FROM share.usage u WHERE u.owner_group = c.owner_group AND u.owner = c.owner)
+    ORDER BY c.owner_group, c.owner
+    ON CONFLICT (owner_group, owner) DO UPDATE
+    SET core_s = share.accrued(known.core_s, known.processors, known.at, excluded.at, half_life_s),
+        processors = greatest(0, known.processors + excluded.processors),
+        at = greatest(known.at, excluded.at);
 END $$;
 
 CREATE FUNCTION site.policy(the_site text) RETURNS TABLE(beat_s integer, silent_s integer, lease_s integer, grace_s integer, when_lost text)
@@ -576,12 +833,51 @@ CREATE TABLE log.chunks_default (
 );
 ALTER TABLE ONLY log.chunks_default ALTER COLUMN lines SET STORAGE EXTERNAL;
 
-CREATE TABLE match.claims (
+CREATE TABLE match.empties (
     pilot_id text NOT NULL,
+    at timestamp with time zone NOT NULL,
     request_id uuid NOT NULL,
-    job_id bigint NOT NULL,
-    attempt integer NOT NULL,
-    claimed_at timestamp with time zone NOT NULL
+    site text NOT NULL,
+    digest text NOT NULL
+)
+PARTITION BY RANGE (at);
+
+CREATE TABLE match.empties_default (
+    pilot_id text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    request_id uuid NOT NULL,
+    site text NOT NULL,
+    digest text NOT NULL
+);
+
+ALTER TABLE match.limits ALTER COLUMN limit_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME match.limits_limit_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE match.offers (
+    hour timestamp with time zone NOT NULL,
+    digest text NOT NULL,
+    resource jsonb NOT NULL,
+    requests bigint NOT NULL,
+    pilots integer NOT NULL,
+    first_at timestamp with time zone NOT NULL,
+    last_at timestamp with time zone NOT NULL
+)
+PARTITION BY RANGE (hour);
+
+CREATE TABLE match.offers_default (
+    hour timestamp with time zone NOT NULL,
+    digest text NOT NULL,
+    resource jsonb NOT NULL,
+    requests bigint NOT NULL,
+    pilots integer NOT NULL,
+    first_at timestamp with time zone NOT NULL,
+    last_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE match.queues (
@@ -597,6 +893,21 @@ ALTER TABLE match.queues ALTER COLUMN queue_id ADD GENERATED ALWAYS AS IDENTITY 
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE match.reasons (
+    day timestamp with time zone NOT NULL,
+    digest text NOT NULL,
+    resource jsonb NOT NULL,
+    reasons jsonb NOT NULL
+)
+PARTITION BY RANGE (day);
+
+CREATE TABLE match.reasons_default (
+    day timestamp with time zone NOT NULL,
+    digest text NOT NULL,
+    resource jsonb NOT NULL,
+    reasons jsonb NOT NULL
 );
 
 CREATE TABLE match.withdrawals (
@@ -734,6 +1045,21 @@ CREATE TABLE registry.vos (
     pilot jsonb DEFAULT '{}'::jsonb NOT NULL
 );
 
+CREATE TABLE share.settings (
+    half_life_s double precision NOT NULL,
+    described_at timestamp with time zone NOT NULL,
+    CONSTRAINT settings_half_life_s_check CHECK ((half_life_s > (0)::double precision))
+);
+
+CREATE TABLE share.usage (
+    owner_group text NOT NULL,
+    owner text NOT NULL,
+    processors integer NOT NULL,
+    core_s double precision NOT NULL,
+    at timestamp with time zone NOT NULL
+)
+WITH (fillfactor='50');
+
 CREATE TABLE site.sites (
     site text NOT NULL,
     description text DEFAULT ''::text NOT NULL,
@@ -782,6 +1108,12 @@ ALTER TABLE ONLY bus.events ATTACH PARTITION bus.events_default DEFAULT;
 
 ALTER TABLE ONLY log.chunks ATTACH PARTITION log.chunks_default DEFAULT;
 
+ALTER TABLE ONLY match.empties ATTACH PARTITION match.empties_default DEFAULT;
+
+ALTER TABLE ONLY match.offers ATTACH PARTITION match.offers_default DEFAULT;
+
+ALTER TABLE ONLY match.reasons ATTACH PARTITION match.reasons_default DEFAULT;
+
 ALTER TABLE ONLY pilot.phases ATTACH PARTITION pilot.phases_default DEFAULT;
 
 ALTER TABLE ONLY bus.connections
@@ -829,11 +1161,35 @@ ALTER TABLE ONLY log.chunks_default
 ALTER TABLE ONLY match.claims
     ADD CONSTRAINT claims_pkey PRIMARY KEY (pilot_id, request_id);
 
+ALTER TABLE ONLY match.empties
+    ADD CONSTRAINT empties_pkey PRIMARY KEY (pilot_id, at, request_id);
+
+ALTER TABLE ONLY match.empties_default
+    ADD CONSTRAINT empties_default_pkey PRIMARY KEY (pilot_id, at, request_id);
+
+ALTER TABLE ONLY match.limits
+    ADD CONSTRAINT limits_pkey PRIMARY KEY (limit_id);
+
+ALTER TABLE ONLY match.limits
+    ADD CONSTRAINT limits_site_ce_attribute_value_key UNIQUE (site, ce, attribute, value);
+
+ALTER TABLE ONLY match.offers
+    ADD CONSTRAINT offers_pkey PRIMARY KEY (hour, digest);
+
+ALTER TABLE ONLY match.offers_default
+    ADD CONSTRAINT offers_default_pkey PRIMARY KEY (hour, digest);
+
 ALTER TABLE ONLY match.queues
     ADD CONSTRAINT queues_digest_key UNIQUE (digest);
 
 ALTER TABLE ONLY match.queues
     ADD CONSTRAINT queues_pkey PRIMARY KEY (queue_id);
+
+ALTER TABLE ONLY match.reasons
+    ADD CONSTRAINT reasons_pkey PRIMARY KEY (day, digest);
+
+ALTER TABLE ONLY match.reasons_default
+    ADD CONSTRAINT reasons_default_pkey PRIMARY KEY (day, digest);
 
 ALTER TABLE ONLY match.withdrawals
     ADD CONSTRAINT withdrawals_pkey PRIMARY KEY (pilot_id, request_id);
@@ -873,6 +1229,9 @@ ALTER TABLE ONLY registry.users
 
 ALTER TABLE ONLY registry.vos
     ADD CONSTRAINT vos_pkey PRIMARY KEY (vo);
+
+ALTER TABLE ONLY share.usage
+    ADD CONSTRAINT usage_pkey PRIMARY KEY (owner_group, owner);
 
 ALTER TABLE ONLY site.sites
     ADD CONSTRAINT sites_pkey PRIMARY KEY (site);
@@ -923,6 +1282,10 @@ CREATE INDEX jobs_pilot ON job.jobs USING btree (pilot_id) WHERE (state = ANY (A
 
 CREATE INDEX jobs_waiting ON job.jobs USING btree (queue_id, priority DESC, job_id) WHERE (state = 'Waiting'::text);
 
+CREATE UNIQUE INDEX claims_attempt ON match.claims USING btree (job_id, attempt);
+
+CREATE INDEX claims_released ON match.claims USING btree (released_at) WHERE (released_at IS NOT NULL);
+
 CREATE INDEX withdrawals_withdrawn_at ON match.withdrawals USING btree (withdrawn_at);
 
 CREATE INDEX orders_of_job ON pilot.orders USING btree (job_id, attempt) WHERE (job_id IS NOT NULL);
@@ -954,6 +1317,12 @@ ALTER INDEX bus.events_security ATTACH PARTITION bus.events_default_recorded_at_
 ALTER INDEX bus.events_subject ATTACH PARTITION bus.events_default_subject_type_idx;
 
 ALTER INDEX log.chunks_pkey ATTACH PARTITION log.chunks_default_pkey;
+
+ALTER INDEX match.empties_pkey ATTACH PARTITION match.empties_default_pkey;
+
+ALTER INDEX match.offers_pkey ATTACH PARTITION match.offers_default_pkey;
+
+ALTER INDEX match.reasons_pkey ATTACH PARTITION match.reasons_default_pkey;
 
 ALTER INDEX pilot.phases_pkey ATTACH PARTITION pilot.phases_default_pkey;
 

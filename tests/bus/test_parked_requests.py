@@ -74,7 +74,8 @@ def test_a_parked_pilot_gets_the_job_that_comes(db: psycopg.Connection[Any], hou
 
 def test_a_pilot_that_has_waited_long_enough_is_told_to_ask_again(house: Runner, vhost: Vhost) -> None:
     with Client(vhost.pilot_url, vhost.ca_file) as pilot:
-        assert pilot.ask("match.request.v1", request(wait_s=1), within_s=20) == {"job": None}
+        reply = pilot.ask("match.request.v1", request(wait_s=1), within_s=20)
+    assert (reply["job"], reply["why"]["headline"]) == (None, "no job waits")
 
 
 def test_the_requests_of_a_matcher_that_died_go_to_the_next(db: psycopg.Connection[Any], spawn: Spawn, vhost: Vhost) -> None:

@@ -17,7 +17,7 @@ from tests.schemas.draw import body
 
 WORDS = Words()
 FOUND = list(handlers(known=WORDS.known))
-ROOMS = ("bus", "file", "job", "log", "match", "pilot", "proxy", "registry", "security", "site", "trust")
+ROOMS = ("bus", "file", "job", "log", "match", "pilot", "proxy", "registry", "security", "share", "site", "trust")
 MOVING = {"bus.inbox", "bus.events", "bus.unsent", "bus.events_default", "registry.edition"}
 # what is the very purpose of a handler to move on with the clock
 ITS_OWN_CLOCK = {"pilot.beat": {"bus.timers", "pilot.beats", "job.usage"}}
@@ -75,7 +75,7 @@ def dump(db: psycopg.Connection[Any], *, without: set[str]) -> list[Any]:
 def peopled(db: psycopg.Connection[Any], hands: dict[str, Any], grid: Grid) -> psycopg.Connection[Any]:
     """A database with a site, five jobs in different states, and a proxy of their owner."""
     db.execute(JOBS_AND_SITES)
-    HANDS.update(hands | {"log.read": ("bob",)})
+    HANDS.update(hands | dict.fromkeys(("log.read", "match.why"), ("bob",)))
     kept(db, hands["proxy.deposit"], grid.person(ADA).proxy())
     return db
 

@@ -11,7 +11,7 @@ from pilot.command import Pilot, Stop
 from pilot.commands.describe_resource import NO_END_S, judge, measure, run
 from pilot.config import configure
 
-NODE = {"platform": "Linux_x86_64_glibc-2.36", "processors": 8, "ram_mb": 16000, "gpus": 2, "whole_node": True}
+NODE = {"platform": "Linux_x86_64_glibc-2.36", "processors": 8, "ram_mb": 16000, "disk_mb": 50_000, "gpus": 2, "whole_node": True}
 
 
 def test_what_is_configured_wins_over_what_is_measured() -> None:
@@ -24,6 +24,7 @@ def test_what_is_configured_wins_over_what_is_measured() -> None:
         "CPUTime": 100,
         "NumberOfProcessors": 2,
         "MaxRAM": 500,
+        "MaxDisk": 49_152,
         "NumberOfGPUs": 2,
         "WholeNode": True,
         "Tag": ["a", "b", "x"],

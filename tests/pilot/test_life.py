@@ -165,11 +165,13 @@ def test_an_idle_pilot_leaves_after_its_limit(jobs: Jobs, services: Services, st
     pilot = start("--idle-limit", "1")
     request = services.until(lambda: services.of("match.request.v1"))[0]
     assert request["wait_s"] == 1
+    why = {"headline": "no job waits", "queues": 0, "fits": 0, "fails": {}}
     services.answers["match.request.v1"] = lambda _: {"job": None}
     time.sleep(1)  # the wait that was asked for
-    services.release("match.request.v1", {"job": None})
+    services.release("match.request.v1", {"job": None, "why": why})
     assert pilot.wait(30) == 0
-    assert services.of("pilot.reported.v1")[-1]["details"]["reason"] == "idle"
+    left = services.of("pilot.reported.v1")[-1]["details"]
+    assert (left["reason"], left["why"]) == ("idle", "no job waits")
 
 
 @BOTH

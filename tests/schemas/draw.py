@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -103,7 +104,8 @@ def _integer(schema: Mapping[str, Any]) -> st.SearchStrategy[int]:
 
 def _number(schema: Mapping[str, Any]) -> st.SearchStrategy[float]:
     least, most = schema.get("minimum"), schema.get("maximum")
-    return st.floats(least, most, allow_nan=False, allow_infinity=False) | st.integers(least, most)
+    whole = st.integers(None if least is None else math.ceil(least), None if most is None else math.floor(most))
+    return st.floats(least, most, allow_nan=False, allow_infinity=False) | whole
 
 
 def _boolean(_: Mapping[str, Any]) -> st.SearchStrategy[bool]:

@@ -281,7 +281,7 @@ def test_a_taken_a_wrong_or_a_dangling_name_stops_the_start(tmp_path: Path, plac
 def test_the_words_can_be_read_from_inside_a_zip(tmp_path: Path) -> None:
     target = tmp_path / "words.pyz"
     with zipfile.ZipFile(target, "w") as zipped:
-        for name in ("__init__.py", "rules/__init__.py", "rules/secrets.py"):
+        for name in ("__init__.py", "quick.py", "rules/__init__.py", "rules/secrets.py"):
             zipped.write(ROOT / name, f"schemas/{name}")
         for path in [*FILES, ROOT / "events" / "_common.json"]:
             zipped.write(path, f"schemas/{path.relative_to(ROOT)}")

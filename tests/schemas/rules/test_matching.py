@@ -51,6 +51,7 @@ def oracle(offer: dict[str, Any], need: dict[str, Any]) -> set[str]:
         "Owner": "Owner" not in offer or need["Owner"] in texts["Owner"],
         "MaxRAM": offer.get("MaxRAM", 0) >= need["MinRAM"],
         "NumberOfGPUs": offer.get("NumberOfGPUs", 0) >= need["NumberOfGPUs"],
+        "MaxDisk": offer.get("MaxDisk", 0) >= need["MinDisk"],
         "Tag": "Tag" in wild or set(need["Tags"]) <= tags,
         "BannedSites": "Site" in wild or not texts.get("Site", set()) & set(need["BannedSites"]),
     }
@@ -98,6 +99,7 @@ attributes = st.fixed_dictionaries(
         "MaxNumberOfProcessors": st.integers(1, 4),
         "WholeNode": st.booleans(),
         "NumberOfGPUs": st.integers(0, 1),
+        "MinDisk": st.sampled_from([0, 10_000]),
     },
 )
 resources = st.fixed_dictionaries(
@@ -118,6 +120,7 @@ resources = st.fixed_dictionaries(
         "MaxRAM": st.sampled_from([0, 2048, 8000]),
         "WholeNode": st.booleans(),
         "NumberOfGPUs": st.integers(0, 2),
+        "MaxDisk": st.sampled_from([0, 9_000, 10_000]),
         "BannedSite": maybe(SITES),
         "BannedTag": maybe(TAGS),
         "BannedJobType": maybe(("User", "Test")),
@@ -161,6 +164,7 @@ def test_a_plain_job_fits_a_plain_resource() -> None:
         ({"BannedSites": "A"}, {"Site": ["A", "B"]}, ["BannedSites: the job must not run at A, B"]),
         ({"MinRAM": 4096}, {}, ["MaxRAM: the resource has 2048, the job needs 4096"]),
         ({"MinRAM": 4096}, {"MaxRAM": None}, ["MaxRAM: the resource has 0, the job needs 4096"]),
+        ({"MinDisk": 4096}, {"MaxDisk": 2048}, ["MaxDisk: the resource has 2048, the job needs 4096"]),
         ({"NumberOfGPUs": 1}, {}, ["NumberOfGPUs: the resource has 0, the job needs 1"]),
         ({"NumberOfProcessors": 8}, {"NumberOfProcessors": 4}, ["NumberOfProcessors: the resource has 4, the job needs 8"]),
         ({"NumberOfProcessors": 8}, {"NumberOfProcessors": 2000}, []),

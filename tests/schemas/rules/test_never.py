@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.rules.description import DescriptionError
-from schemas.rules.matching import fits, never, unmet
+from schemas.rules.matching import fits, masked, never, unmet
 from tests.schemas.rules.test_matching import SITES, TAGS, attributes, needs, resource
 
 
@@ -35,6 +35,12 @@ def site(name: str, **limits: Any) -> dict[str, Any]:
         ({"BannedSites": "A"}, [site("A")], "BannedSites bans every site the job could run at: A"),
         ({"Site": "A"}, [site("A", status="banned"), site("B")], "every site the job could run at is banned: A"),
         ({}, [site("A", status="banned"), site("B")], None),
+        ({"Site": "A", "JobType": "Test"}, [site("A", status="banned"), site("B")], None),
+        (
+            {"Site": "A", "JobType": "Test", "MinRAM": 4096},
+            [site("A", status="banned", max_ram_mb=2048)],
+            "the job needs 4096 MB of memory, but the most at any site it could run at is 2048, at A",
+        ),
         (
             {"NumberOfProcessors": 64},
             [site("A", max_processors=8), site("B", max_processors=16)],
@@ -71,19 +77,36 @@ def test_what_no_known_site_can_take_is_told(wanted: dict[str, Any], sites: list
     st.sampled_from(SITES),
     st.tuples(st.integers(1, 4), st.sampled_from([2048, 8000]), st.sampled_from([86_400, 1_000_000])),
     st.lists(st.sampled_from(TAGS)),
+    st.sampled_from(["active", "banned"]),
+    st.sampled_from(["User", "Test"]),
 )
 def test_what_a_resource_of_a_site_takes_is_never_called_impossible(
-    wanted: dict[str, Any], name: str, numbers: tuple[int, int, int], tags: list[str]
+    wanted: dict[str, Any], name: str, numbers: tuple[int, int, int], tags: list[str], status: str, job_type: str
 ) -> None:
     processors, ram_mb, cpu_time_s = numbers
     try:
-        need = needs(**wanted)
+        need = needs(**{**wanted, "JobType": job_type})
     except DescriptionError:
         return
-    row = site(name, max_processors=processors, max_ram_mb=ram_mb, max_cpu_time_s=cpu_time_s, tags=tags)
+    row = site(name, status=status, max_processors=processors, max_ram_mb=ram_mb, max_cpu_time_s=cpu_time_s, tags=tags)
     offer = resource(Site=name, NumberOfProcessors=processors, MaxRAM=ram_mb, CPUTime=cpu_time_s, Tag=tags, GridCE="ANY",
                      Platform="ANY", WholeNode=True, NumberOfGPUs=1)  # fmt: skip
+    offer = masked(offer, status)
     if fits(offer, need):
         assert never(need, [row]) is None
     else:
         assert unmet(offer, need)
+
+
+@pytest.mark.parametrize("said", [None, "User", "Test", ["MCSimulation", "User"], "ANY"])
+def test_a_banned_site_takes_tests_alone_whatever_its_pilot_says(said: Any) -> None:
+    offer = resource(JobType=said)
+    for job_type in ("User", "Test", "MCSimulation"):
+        need = needs(JobType=job_type)
+        assert fits(masked(offer, "banned"), need) == (job_type == "Test")
+        for status in ("active", None):
+            assert masked(offer, status) == offer
+
+
+def test_a_pilot_that_bans_tests_gets_nothing_at_a_banned_site() -> None:
+    assert not fits(masked(resource(BannedJobType="Test"), "banned"), needs(JobType="Test"))
