@@ -17,7 +17,7 @@ from tests.bench.workload import PLATFORMS, SITES, TAGS
 
 MATCHERS = 3
 PILOTS_OF_A_SITE = 20
-EVERY_S = (1.0, 4.0)
+EVERY_S = (2.0, 10.0)
 SILENT_S = 90.0
 JOBS, QUEUES = 100_000, 2_000
 
