@@ -12,7 +12,9 @@ CREATE TYPE pilot.held AS (
 -- The beats are of different pilots: one row each, with the attempts held. Rows are locked in the order of their ids,
 -- pilots before beats before jobs before their timers, so that two that hear the same pilots wait and never stand still.
 CREATE FUNCTION pilot.beat_all(beats json)
-RETURNS TABLE (place integer, site text, beat_s integer, lost boolean, held json) LANGUAGE plpgsql AS $$
+RETURNS TABLE (place integer, site text, beat_s integer, lost boolean, held json) LANGUAGE plpgsql
+-- few rows of large tables, each by its key: whatever the planner guesses, and planned once
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     said pilot.said[];
@@ -44,13 +46,20 @@ BEGIN
     SELECT array_agg(ROW(
         l.place, l.job_id, l.attempt, l.owner, l.vo, l.state, l.version, l.measures, l.lease_s, l.grace_s)::pilot.held) INTO mine
     FROM (
-        SELECT s.place, j.job_id, j.attempt, j.owner, j.vo, j.state, j.version, a.measures, s.lease_s, s.grace_s
-        FROM unnest(said) s
-        CROSS JOIN LATERAL jsonb_to_recordset(s.attempts) AS a (job_id bigint, attempt integer, measures jsonb)
-        JOIN job.jobs j ON j.job_id = a.job_id AND j.attempt = a.attempt AND j.pilot_id = s.pilot_id
-        WHERE j.state IN ('Matched', 'Running', 'Completing', 'Stalled') AND NOT EXISTS (
-            SELECT FROM pilot.beats b WHERE b.pilot_id = s.pilot_id AND (b.measures->>'number')::bigint > s.number)
-        ORDER BY j.job_id FOR SHARE OF j
+        SELECT a.place, j.*, a.measures, a.lease_s, a.grace_s
+        FROM (
+            SELECT s.place, s.pilot_id, s.lease_s, s.grace_s, said_of.*
+            FROM unnest(said) s
+            CROSS JOIN LATERAL jsonb_to_recordset(s.attempts) AS said_of (job_id bigint, attempt integer, measures jsonb)
+            WHERE NOT EXISTS (
+                SELECT FROM pilot.beats b WHERE b.pilot_id = s.pilot_id AND (b.measures->>'number')::bigint > s.number)
+            ORDER BY said_of.job_id
+        ) a
+        CROSS JOIN LATERAL (
+            SELECT j.job_id, j.attempt, j.owner, j.vo, j.state, j.version FROM job.jobs j
+            WHERE j.job_id = a.job_id AND j.attempt = a.attempt AND j.pilot_id = a.pilot_id
+              AND j.state IN ('Matched', 'Running', 'Completing', 'Stalled') FOR SHARE
+        ) j
     ) l;
     DELETE FROM bus.timers WHERE timer IN (SELECT 'match/' || m.job_id FROM unnest(mine) m WHERE m.state = 'Matched');
     INSERT INTO bus.timers
