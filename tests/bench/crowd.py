@@ -57,10 +57,10 @@ def impersonator(told: Settings) -> Iterator[str]:
 class Crowd:
     """One connection; `say` and `ask` only gather, `flush` sends what was gathered, `replies` gives what has come."""
 
-    def __init__(self, url: str, ca_file: str) -> None:
+    def __init__(self, url: str, ca_file: str, frame_bytes: int = 1 << 17) -> None:
         who = login(url)
         secured = {"ca_certs": ca_file or None, "cert_reqs": ssl.CERT_REQUIRED, "server_hostname": who.host}
-        about = {"virtual_host": who.vhost, "ssl": secured, "login_method": "PLAIN", "heartbeat": 60}
+        about = {"virtual_host": who.vhost, "ssl": secured, "login_method": "PLAIN", "heartbeat": 60, "frame_max": frame_bytes}
         self._connection = amqp.Connection(f"{who.host}:{who.port}", who.account, who.secret(), **about)
         self._connection.connect()
         channel = self._connection.channel()

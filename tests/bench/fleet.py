@@ -28,6 +28,7 @@ from bus.discover import handlers
 from bus.settings import Settings, settings
 from bus.topology import topology
 from bus.transport import Transport
+from deploy.migrate import migrate
 from deploy.process import leader_of
 from tests.bench.crowd import impersonator
 from tests.bench.machine import Used, used
@@ -41,6 +42,9 @@ SUBMIT_S = 1.0
 SETTLE_S = 20.0
 GOALS = {"worst_backlog": "none stays", "backlog_end": "0", "beats_missing": "0", "leases_lost": "0", "parked": "0"}
 ROWS = """
+TRUNCATE job.jobs, job.submissions, bus.events, bus.unsent, bus.inbox, bus.timers, match.claims, match.queues, pilot.pilots,
+         pilot.beats CASCADE;
+DELETE FROM trust.enrolments WHERE pilot_id LIKE 'sim-%';
 INSERT INTO trust.enrolments (pilot_id, secret_sha256, site, invited_by, invited_at, expires_at, enrolled_at)
 SELECT 'sim-' || n, 'sim-' || n, '{site}', 'bench', now(), now(), now() FROM generate_series(0, {pilots} - 1) n;
 INSERT INTO pilot.pilots
@@ -73,11 +77,16 @@ class Watched:
 
 
 def prepare(told: Settings, plan: Plan) -> None:
-    """The pilots are enrolled, and those that are busy have their jobs; the site asks for this beat."""
+    """The pilots are enrolled, and those that are busy have their jobs, before the services run; nothing else is there."""
     with psycopg.connect(told.dsn, autocommit=True) as database:
+        migrate(database)
         database.execute(ROWS.format(site=SITE, pilots=plan.pilots, busy=plan.busy))
         for table in ANALYZED:
             database.execute(f"VACUUM ANALYZE {table}")
+
+
+def describe(told: Settings, plan: Plan) -> None:
+    """The site asks for the plan's beat."""
     with Client(told.client_amqp_url, told.ca_file) as bus:
         bus.follow("site.described.v1.#")
         bus.say("site.described.v1", {"site": SITE, "status": "active", "beat_s": int(plan.beat_s)})
@@ -139,8 +148,8 @@ def watch(told: Settings, processes: dict[str, int | None], results: Any, second
 
 
 def simulate(told: Settings, plan: Plan, processes: dict[str, int | None]) -> dict[str, float]:
-    """The plan has been carried out against the services that run; what came of it."""
-    prepare(told, plan)
+    """The plan, which was prepared, has been carried out with the services that run; what came of it."""
+    describe(told, plan)
     context = multiprocessing.get_context("spawn")
     results, over = context.SimpleQueue(), threading.Event()
     with impersonator(told) as url:
@@ -211,6 +220,7 @@ def main() -> int:
     pilots = int(wanted.get("FLEET_PILOTS", "100000"))
     seconds, rate = float(wanted.get("FLEET_SECONDS", "600")), float(wanted.get("FLEET_TURNOVERS_PER_S", "50"))
     plan = Plan(pilots, pilots - int(pilots * IDLE_SHARE), seconds, BEAT_S, rate)
+    prepare(told, plan)
     with services(told) as processes:
         found = simulate(told, plan, processes)
     tell("fleet", found, GOALS, {})
