@@ -86,3 +86,28 @@ BEGIN
         FROM unnest(mine) m JOIN bus.timers t ON t.timer = 'lease/' || m.job_id
     ) every GROUP BY every.place ORDER BY every.place;
 END $$;
+
+-- As before, but each account finds its pilot by the key, whatever the planner guesses: a comparison with 'pilot-' || pilot_id
+-- looked at every pilot that was ever enrolled, for each batch of messages.
+CREATE OR REPLACE FUNCTION trust.standing(the_accounts text[])
+RETURNS TABLE (account text, banned text, pilot_id text, site text, ce text, vo text, tags text[], operates boolean)
+LANGUAGE sql STABLE AS $$
+    SELECT a, CASE
+            WHEN b.name IS NOT NULL THEN b.kind || ' ' || b.name || ' is banned: ' || b.reason
+            WHEN p.pilot_id IS NULL AND a LIKE 'pilot-%' THEN 'no such pilot was ever enrolled'
+            WHEN p.revoked_at IS NOT NULL THEN 'pilot ' || p.pilot_id || ' is revoked: ' || p.revoked_because
+            WHEN a LIKE 'pilot-%' AND p.enrolled_at IS NULL THEN 'pilot ' || p.pilot_id || ' has not enrolled'
+        END,
+        p.pilot_id, p.site, p.ce, p.vo, p.tags,
+        EXISTS (SELECT FROM registry.standing(a) s WHERE a NOT LIKE 'pilot-%' AND 'Operator' = ANY(s.properties))
+    FROM unnest(the_accounts) a
+    LEFT JOIN LATERAL (
+        SELECT * FROM trust.enrolments e WHERE a LIKE 'pilot-%' AND e.pilot_id = substr(a, 7) OFFSET 0
+    ) p ON true
+    LEFT JOIN LATERAL (
+        SELECT * FROM trust.bans b
+        WHERE (b.until IS NULL OR b.until > now())
+          AND ((b.kind = 'user' AND b.name = a) OR (b.kind = 'pilot' AND b.name = p.pilot_id) OR (b.kind = 'site' AND b.name = p.site))
+        ORDER BY b.kind LIMIT 1
+    ) b ON true
+$$;
