@@ -121,13 +121,13 @@ def depths(transport: Transport, queues: list[str]) -> tuple[int, str]:
     return max((transport.depth(queue), queue) for queue in queues)
 
 
-def watch(told: Settings, processes: dict[str, int | None], results: Any, seconds: float) -> tuple[Watched, Told]:
-    """What is seen until the simulation has ended."""
+def watch(told: Settings, processes: dict[str, int | None], pilots: Any, results: Any, seconds: float) -> tuple[Watched, Told]:
+    """What is seen until the pilots' process has told its own."""
     seen, words = Watched(), Words()
     queues = [queue.name for queue in topology(handlers(known=words.known), words.known).queues]
     with Transport(told.amqp_url, told.ca_file).closing() as transport:
         seen.before, began_s = {name: used(pid) for name, pid in processes.items()}, time.monotonic()
-        while results.empty():
+        while results.empty() and pilots.is_alive():
             time.sleep(min(SAMPLE_S, seconds / 4))
             deepest, queue = depths(transport, queues)
             if deepest > seen.worst:
@@ -141,7 +141,7 @@ def watch(told: Settings, processes: dict[str, int | None], results: Any, second
         while seen.end and time.monotonic() < until_s:
             time.sleep(0.5)
             seen.end, _ = depths(transport, queues)
-    found = results.get()
+    found = Told(failure="its process has died") if results.empty() else results.get()
     if found.failure:
         raise AssertionError(f"the simulation failed: {found.failure}")
     return seen, found
@@ -158,7 +158,7 @@ def simulate(told: Settings, plan: Plan, processes: dict[str, int | None]) -> di
         pilots.start()
         submitter.start()
         try:
-            seen, found = watch(told, processes | {"simulator": pilots.pid}, results, plan.seconds)
+            seen, found = watch(told, processes | {"simulator": pilots.pid}, pilots, results, plan.seconds)
         finally:
             over.set()
             submitter.join()

@@ -178,3 +178,26 @@ def test_beats_of_the_same_pilots_at_once_never_stand_still(
         thread.join()
     assert problems == []
     assert story.rows("SELECT count(*) FROM bus.timers WHERE timer ~ '^lease/'") == [(9,)]
+
+
+def test_a_job_that_is_being_taken_away_gets_no_lease_once_it_is(
+    story: Story, found: dict[str, Handler], test_dsn: str, words: Words
+) -> None:
+    running(story).sql("DELETE FROM bus.timers WHERE timer = 'lease/1'")
+    answers: list[Event] = []
+
+    def hear() -> None:
+        with connect(test_dsn) as database:
+            applied, _ = apply(found["pilot.beat"], [beat(MINE, number=2)], database, words, once=False)
+            answers.extend(applied[0].answers)
+
+    listener = threading.Thread(target=hear)
+    with psycopg.connect(test_dsn) as other:
+        other.execute("UPDATE job.jobs SET state = 'Waiting', attempt = 2, pilot_id = NULL WHERE job_id = 1")
+        listener.start()
+        listener.join(timeout=0.5)
+        assert answers == []  # it waits for the other's end
+        other.commit()
+    listener.join()
+    assert [answer.data["leases"] for answer in answers] == [[]]
+    assert story.rows("SELECT timer FROM bus.timers WHERE timer ~ '^lease/'") == []
