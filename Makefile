@@ -2,11 +2,11 @@
 PYTHON_IN_VENV := .venv/bin/python
 ROOMS := bus deploy handlers pilot schemas tests
 
-.PHONY: help setup check test demo bench bench-flood bench-match bench-pilot bench-shares attacks generate lock clean
+.PHONY: help setup check test demo bench bench-connections bench-fleet bench-flood bench-match bench-pilot bench-shares attacks generate lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*##/\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*##/\t/' | expand -t 20
 
 setup: ## RabbitMQ and PostgreSQL of Debian, Pythons for the pilot, and .venv with the locked packages
 	@sh deploy/setup.sh
@@ -32,6 +32,11 @@ bench-flood: setup ## what honest pilots notice when a stolen one sends as fast 
 
 bench-match: setup ## the matcher on up to ten million waiting jobs; MATCH="100k wake" names parts
 	$(PYTHON_IN_VENV) -m deploy.stack run --name bench-match -- $(PYTHON_IN_VENV) -m tests.bench.match $(MATCH)
+bench-fleet: setup ## what 100,000 simulated pilots cost for ten minutes (FLEET_PILOTS, FLEET_SECONDS, FLEET_TURNOVERS_PER_S)
+	$(PYTHON_IN_VENV) -m deploy.stack run --name bench-fleet -- $(PYTHON_IN_VENV) -m tests.bench.fleet
+
+bench-connections: setup ## 1,000 pilots with a TLS connection each, and how soon all have a job (CONNECTIONS)
+	$(PYTHON_IN_VENV) -m deploy.stack run --name bench-connections -- $(PYTHON_IN_VENV) -m tests.bench.connections
 
 bench-pilot: setup ## what a pilot weighs, how soon it works, and what its log costs the payload
 	$(PYTHON_IN_VENV) -m deploy.stack run --name bench-pilot -- $(PYTHON_IN_VENV) -m tests.bench.pilot

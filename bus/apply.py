@@ -6,7 +6,7 @@ import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import Connection
@@ -26,6 +26,8 @@ _STORE = """WITH came AS (
     INSERT INTO bus.events (event_id, type, subject, body) SELECT id, type, subject, body FROM came
 )
 INSERT INTO bus.unsent (unsent_id) SELECT id FROM came"""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +136,27 @@ def apply(
     with connection.transaction():
         todo = unseen(connection, handler.name, events) if once else list(events)
         for wave in _waves(todo):
-            answered = together(connection, handler.sql, wave, lambda event, db: tuple(call(event, db)))
-            for event, answers in zip(wave, answered, strict=True):
+            for event, answers in zip(wave, _answered(handler, wave, call, connection), strict=True):
                 results[id(event)] = Applied(event, _signed(handler, answers, words))
         owed = [answer for event in todo for answer in results[id(event)].answers if not answer.type.endswith(".reply")]
         stored = store(connection, owed, words)
     return [results.get(id(event), Applied(event, (), repeated=True)) for event in events], stored
 
 
-def outright(handler: Handler, *arguments: Any) -> list[Event]:
-    """What a handler gives that is called once, not together with others. Raises Bug with what it raised."""
+def _answered(
+    handler: Handler, wave: list[Event], call: Callable[..., Iterable[Event]], connection: Connection[Any]
+) -> Iterable[Iterable[Event]]:
+    """What comes of each event of a wave: the handler is called for each, or once for all if its verb is `handle_all`."""
+    if handler.verb != "handle_all":
+        return together(connection, handler.sql, wave, lambda event, db: tuple(call(event, db)))
+    db = Direct(connection, handler.sql)
+    return outright(lambda: map(tuple, handler.function(wave, db)))
+
+
+def outright(function: Callable[..., Iterable[T]], *arguments: Any) -> list[T]:
+    """What a handler's function gives that is called once, not together with others. Raises Bug with what it raised."""
     try:
-        return list(handler.function(*arguments))
+        return list(function(*arguments))
     except (Later, psycopg.Error):
         raise
     except Exception as problem:
@@ -165,7 +176,7 @@ def answer(
     `confirm` sees whose requests are about to be answered; when it raises, nothing has happened.
     """
     with connection.transaction():
-        found = _signed(handler, outright(handler, requests, wakes, Direct(connection, handler.sql)), words)
+        found = _signed(handler, outright(handler.function, requests, wakes, Direct(connection, handler.sql)), words)
         replies = {str(event.causationid): event for event in found if event.type.endswith(".reply")}
         confirm(replies)
         stored = store(connection, [event for event in found if not event.type.endswith(".reply")], words)
@@ -196,7 +207,7 @@ def serve(
     try:
         with connection.transaction():
             db = Direct(connection, handler.sql)
-            found = _signed(handler, outright(handler, requests, wakes, db, memory), words)
+            found = _signed(handler, outright(handler.function, requests, wakes, db, memory), words)
             replies = {str(event.causationid): event for event in found if event.type.endswith(".reply")}
             stored = store(connection, [event for event in found if not event.type.endswith(".reply")], words)
         kept = True

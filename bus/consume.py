@@ -22,10 +22,13 @@ from bus.gate import Denied, Flooded, Gate
 from bus.parking import park, quarantine, storable
 from bus.postgres import Direct, connect
 from bus.publisher import unreadable
+from bus.replies import reply, reply_all
 from bus.topology import PREFETCH, REQUESTS, TELEMETRY, Topology
 from bus.transport import LOST, Delivery, Transport, back_off
 from schemas import exchange_of
 from schemas.rules.identity import pilot_of
+
+__all__ = ["BATCH", "IDLE_S", "HandlerLoop", "Loop", "reply"]
 
 log = structlog.get_logger()
 
@@ -157,7 +160,7 @@ class Loop:
 
 
 class HandlerLoop(Loop):
-    """The loop of `handle` and `act`."""
+    """The loop of `handle`, `handle_all` and `act`."""
 
     def __init__(self, handler: Handler, hands: Any, gate: Gate, **about: Any) -> None:
         super().__init__(handler.name, **about)
@@ -277,7 +280,7 @@ class HandlerLoop(Loop):
 
     def _act(self, one: Received) -> None:
         """The outside first, outside any transaction and perhaps twice; then what came of it."""
-        found = outright(self._handler, one[1], Direct(self.database, self._handler.sql), self._hands)
+        found = outright(self._handler.function, one[1], Direct(self.database, self._handler.sql), self._hands)
         applied, stored = apply(
             self._handler, [one[1]], self.database, self.words, once=self._guarded, function=lambda _event, _db: found
         )
@@ -285,15 +288,10 @@ class HandlerLoop(Loop):
         self._reply([one], applied)
 
     def _reply(self, received: Sequence[Received], applied: Sequence[Applied]) -> None:
-        for (delivery, _), outcome in zip(received, applied, strict=True):
-            for event in outcome.answers:
-                if event.type.endswith(".reply"):
-                    reply(self.transport, delivery, event)
-
-
-def reply(transport: Transport, delivery: Delivery, event: Event) -> None:
-    """The asker has its reply, if it is still there; nobody else ever gets one."""
-    if delivery.exchange != REQUESTS or delivery.reply_to is None:
-        return
-    correlation = delivery.properties.get("correlation_id")
-    transport.publish("", delivery.reply_to, event.to_json(), confirm=False, transient=True, correlation_id=correlation)
+        replies = [
+            (delivery, event)
+            for (delivery, _), outcome in zip(received, applied, strict=True)
+            for event in outcome.answers
+            if event.type.endswith(".reply")
+        ]
+        reply_all(self.transport, replies)

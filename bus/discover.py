@@ -14,7 +14,7 @@ from typing import Any
 from bus.sql import statements
 
 HOUSE = Path(__file__).resolve().parents[1] / "handlers"
-VERBS = ("handle", "act", "answer", "serve", "page")
+VERBS = ("handle", "handle_all", "act", "answer", "serve", "page")
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ class Event:
     authid: str | None = None
     owner: str | None = None
     vo: str | None = None
+    _raw: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     def answer(self, type: str, subject: object, data: Any) -> Event:  # noqa: A002 - CloudEvents' own word
         """The event that follows from this one: same correlation, same owner, and this one as its cause."""
@@ -111,8 +112,9 @@ class Event:
     def _but(self, **changes: Any) -> Event:
         # a third of what dataclasses.replace takes, and every event is changed some times on its way
         other = object.__new__(Event)
-        for name in Event.__slots__:
+        for name in _NAMES:
             object.__setattr__(other, name, changes[name] if name in changes else getattr(self, name))
+        object.__setattr__(other, "_raw", None)
         return other
 
     @property
@@ -137,13 +139,17 @@ class Event:
 
     def to_json(self) -> bytes:
         """The bytes that travel and that the event store keeps. Raises Invalid above 64 KiB."""
+        if self._raw is not None:
+            return self._raw
         attributes = {name: value for name in _ATTRIBUTES if (value := getattr(self, name)) is not None}
         text = json.dumps(_FIXED | attributes | {"data": self.data}, separators=(",", ":"), allow_nan=False)
         if len(text) > LARGEST_BODY_BYTES:
             raise Invalid(
                 f"event {self.type}: {len(text)} bytes are more than {LARGEST_BODY_BYTES}; send large data as a sandbox"
             )
-        return text.encode()
+        raw = text.encode()
+        object.__setattr__(self, "_raw", raw)  # it is judged by its size before it travels, and nothing of it changes
+        return raw
 
     @classmethod
     def from_json(cls, raw: bytes) -> Event:
@@ -166,7 +172,8 @@ class Event:
         return cls(data=body["data"], **known)
 
 
-_ATTRIBUTES = tuple(name for name in Event.__slots__ if name != "data")
+_NAMES = tuple(name for name in Event.__slots__ if name != "_raw")
+_ATTRIBUTES = tuple(name for name in _NAMES if name != "data")
 _FIXED = {"specversion": "1.0", "datacontenttype": "application/json"}
 
 

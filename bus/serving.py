@@ -10,11 +10,12 @@ import structlog
 
 from bus import failpoints
 from bus.apply import memory_of, serve
-from bus.consume import BATCH, IDLE_S, HandlerLoop, reply
+from bus.consume import BATCH, IDLE_S, HandlerLoop
 from bus.discover import Handler
 from bus.errors import Unavailable
 from bus.event import Event
 from bus.gate import Gate
+from bus.replies import reply_all
 from bus.topology import EVENTS
 from bus.transport import LOST, Delivery
 
@@ -92,10 +93,9 @@ class ServeLoop(HandlerLoop):
         replies, stored = serve(self._handler, requests, wakes, self.database, self.words, self._memory)
         self.send(stored)
         failpoints.reach(failpoints.AFTER_COMMIT_BEFORE_ACK, self.name)
-        for request_id, event in replies.items():
-            if delivery := self._held.pop(request_id, None):
-                reply(self.transport, delivery, event)
-                self.transport.ack([delivery])
+        told = [(delivery, event) for request_id, event in replies.items() if (delivery := self._held.pop(request_id, None))]
+        reply_all(self.transport, told)
+        self.transport.ack([delivery for delivery, _ in told])
 
     def _is_there(self, request_id: str) -> bool:
         """Whether the reply would be heard; what nobody waits for is not held any more."""

@@ -14,26 +14,27 @@ import ssl
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import amqp.exceptions
 import kombu
 import kombu.exceptions
 
+from bus.delivery import REPLY_TO, Delivery, delivered
 from bus.errors import Mismatch, Unavailable, Unroutable
 from bus.event import CONTENT_TYPE
+from bus.frames import Ahead, acknowledged, published
 from bus.login import Login, account_of, login
 from bus.topology import Topology
 
-REPLY_TO = "amq.rabbitmq.reply-to"
+__all__ = ["FIRST_ACCOUNT", "HEARTBEAT_S", "LOST", "REPLY_TO", "Delivery", "Transport", "back_off"]
+
 FIRST_ACCOUNT = "pilotbus-first-account"
 HEARTBEAT_S = 30
 # its own: a program that seeds Python's must not make a crowd knock together
 _CHANCE = random.Random()
-_NO_HEADERS: Mapping[str, Any] = {}
 LOST = (
     OSError,
     amqp.exceptions.ConnectionError,
@@ -42,35 +43,6 @@ LOST = (
     kombu.exceptions.OperationalError,
     kombu.exceptions.ConnectionError,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One message as it came."""
-
-    queue: str
-    body: bytes
-    tag: Any
-    exchange: str
-    routing_key: str
-    properties: Mapping[str, Any] = field(default_factory=dict)
-    headers: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def account(self) -> str | None:
-        """Who sent it, verified by the broker; None when the sender did not say."""
-        return self.properties.get("user_id")
-
-    @property
-    def reply_to(self) -> str | None:
-        """Where its reply goes: a direct reply-to address, and never anybody's queue."""
-        address = self.properties.get("reply_to") or ""
-        return address if address.startswith(REPLY_TO) else None
-
-    def slim(self) -> Delivery:
-        """The same without its body, and of its properties only what a reply needs: it may wait long, with many others."""
-        needed = {name: self.properties[name] for name in ("reply_to", "correlation_id") if name in self.properties}
-        return Delivery(self.queue, b"", self.tag, self.exchange, self.routing_key, needed, _NO_HEADERS)
 
 
 def back_off(attempt: int, cap_s: float = 30.0) -> float:
@@ -91,6 +63,7 @@ class Transport:
         self._channel: Any = None
         self._socket: Any = None
         self._probe: Any = None
+        self._ahead: Ahead | None = None
 
     def connect(self) -> Transport:
         """Connected; raises Unavailable, naming host and port, when the broker can not be reached."""
@@ -99,6 +72,8 @@ class Transport:
             self._connection = kombu.Connection(self._url) if who.scheme == "memory" else self._dial(who)
             self._connection.connect()
             self._socket = getattr(getattr(self._connection.connection, "transport", None), "sock", None)
+            if who.scheme == "amqps":
+                self._ahead = Ahead(self._connection.connection)
             self._open_channel()
         except amqp.exceptions.AccessRefused as problem:
             raise Unavailable(f"the broker at {who.host}:{who.port} refuses the account {self.account}") from problem
@@ -201,7 +176,7 @@ class Transport:
         self._channel.basic_consume(
             queue,
             no_ack=no_ack,
-            callback=lambda message: self._deliveries.append(_delivery(queue, message)),
+            callback=lambda message: self._deliveries.append(delivered(queue, message)),
             consumer_tag=f"{queue}.{uuid.uuid4().hex}",
         )
 
@@ -222,7 +197,10 @@ class Transport:
         self._beat()
         had = len(self._deliveries)
         try:
-            self._connection.drain_events(timeout=timeout_s or 0.0001)
+            if self._ahead is None:
+                self._connection.drain_events(timeout=timeout_s or 0.0001)
+            else:
+                self._ahead.read(timeout_s or 0.0001)
         except TimeoutError:
             return False
         return len(self._deliveries) > had
@@ -267,8 +245,25 @@ class Transport:
         if self._returned:
             raise Unroutable(f"{routing_key}: no queue takes it on exchange {exchange}")
 
+    def reply(self, replies: Sequence[tuple[str, str | None, bytes]]) -> None:
+        """These are on their way, in memory only and together: each a direct reply-to address, a correlation and a body."""
+        if self._ahead is None:
+            for address, correlation, body in replies:
+                self.publish("", address, body, confirm=False, transient=True, correlation_id=correlation)
+            return
+        self._beat()
+        told = [
+            published("", address, body, channel=self._channel.channel_id, user_id=self.account, correlation_id=correlation or "")
+            for address, correlation, body in replies
+        ]
+        self._connection.connection.transport.write(b"".join(told))
+
     def ack(self, deliveries: list[Delivery]) -> None:
         """The broker may forget these."""
+        if self._ahead is not None and len(deliveries) > 1:
+            frames = acknowledged([delivery.tag for delivery in deliveries], self._channel.channel_id)
+            self._connection.connection.transport.write(frames)
+            return
         for delivery in deliveries:
             self._channel.basic_ack(delivery.tag)
 
@@ -287,11 +282,3 @@ class Transport:
             yield self.connect()
         finally:
             self.close()
-
-
-def _delivery(queue: str, message: Any) -> Delivery:
-    body = message.body if isinstance(message.body, bytes) else str(message.body).encode("utf-8", "replace")
-    info, properties = message.delivery_info, message.properties
-    exchange, key = info.get("exchange") or "", info.get("routing_key") or ""
-    headers = properties.get("application_headers") or getattr(message, "headers", None) or {}
-    return Delivery(queue, body, message.delivery_tag, exchange, key, properties, headers)

@@ -75,6 +75,8 @@ _PLUGINS = (
     "rabbitmq_stomp",
     "rabbitmq_event_exchange",
 )
+# A connection is a file, and a shell's usual 1,024 would be too few; far more would only cost Erlang memory.
+_MANY_FILES = 'ulimit -S -n 65536 2>/dev/null || ulimit -S -n "$(ulimit -H -n)"; exec "$@"'
 _LARGEST_MESSAGE_BYTES = 262_144
 
 
@@ -99,7 +101,7 @@ def launch(
     _write_configuration(home, ports, certificates, definitions, signing_keys)
     _launch_epmd(directory, home, ports["epmd"])
     # The last argument means nothing to Erlang; it lets `process` recognise the script and the broker as this stack's.
-    command = [str(_PROGRAM), "-pilotbus", f"{home}/"]
+    command = ["/bin/sh", "-c", _MANY_FILES, "sh", str(_PROGRAM), "-pilotbus", f"{home}/"]
     process.launch(directory, "rabbitmq", command, _environment(directory, home, ports))
 
 

@@ -29,6 +29,7 @@ _EXCHANGE = {"requests": "requests", "replies": "reply"}
 _COMMON = "_common.json"
 _COMMON_REF = f"{_COMMON}#/$defs/"
 _TYPES = ((bool, "boolean"), (str, "string"), (int, "integer"), (dict, "object"), (list, "array"), (float, "number"))
+_EXACT = {**dict(_TYPES), type(None): "null"}
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOMENT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?"
@@ -162,7 +163,7 @@ def _check(schema: Mapping[str, Any], value: Any, strict: bool, at: str, depth: 
         raise Invalid(f"{at[:200]}: is nested deeper than {DEEPEST}")
     kind = _kind(value)
     wanted = schema.get("type")
-    if wanted is not None and not _is_a(kind, wanted):
+    if wanted is not None and kind != wanted and not _is_a(kind, wanted):
         raise Invalid(f"{at}: wants {wanted if isinstance(wanted, str) else ' or '.join(wanted)}, has {kind}")
     if "const" in schema and (value != schema["const"] or _kind(schema["const"]) != kind):
         raise Invalid(f"{at}: wants {schema['const']!r}, has {_shown(value)}")
@@ -183,8 +184,8 @@ def _check(schema: Mapping[str, Any], value: Any, strict: bool, at: str, depth: 
 
 
 def _kind(value: Any) -> str:
-    if value is None:
-        return "null"
+    if known := _EXACT.get(type(value)):
+        return known
     for kind, name in _TYPES:
         if isinstance(value, kind):
             return name

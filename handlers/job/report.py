@@ -40,6 +40,10 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
         state = job["state"] if job else "unknown"
         refused = event.answer("job.refused.v1", event.subject, told | {"state": state, "reason": reason})
         return [refused.of(job["owner"], job["vo"]) if job else refused, alarm(event, reason or "")]
+    # the job before its timers, as a beat locks them
+    named = {name: report[name] for name in ("job_id", "state", "minor_status")}
+    application = report.get("application_status")
+    db.run("move", version=job["version"], application=application, at=event.time, event_id=event.id, **named)
     if report["state"] in FINAL:
         db.run("disarm", job_id=report["job_id"])
     elif job["state"] == "Matched":
@@ -50,9 +54,6 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
         output = report.get("output") or {}
         result = {"output_digest": output.get("digest"), "output_bytes": output.get("size_bytes")}
         db.run("result", job_id=report["job_id"], exit_code=report.get("exit_code"), **result)
-    named = {name: report[name] for name in ("job_id", "state", "minor_status")}
-    application = report.get("application_status")
-    db.run("move", version=job["version"], application=application, at=event.time, event_id=event.id, **named)
     told = {name: report[name] for name in ("job_id", "attempt", "minor_status", *OPTIONAL) if name in report}
     if report["state"] == "Running":
         told |= {name: report[name] for name in SAID_AT_START if name in report}

@@ -25,21 +25,28 @@ def decide(jobs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def handle(event: Event, db: Db) -> Iterable[Event]:
-    beat, pilot_id = event.data, event.data["pilot_id"]
-    pilot = db.one("pilot", pilot_id=pilot_id) or {"site": "", "beat_s": 60, "lost": False}
-    node = json.dumps({name: beat[name] for name in NODE if name in beat} | {"jobs": len(beat["jobs"])})
-    attempts = json.dumps(decide(beat["jobs"]))
-    held = db.all("beat", pilot_id=pilot_id, site=pilot["site"], measures=node, attempts=attempts)
-    facts = []
+def handle_all(events: Sequence[Event], db: Db) -> Iterable[Iterable[Event]]:
+    beats = [{"place": place, **_said(event.data)} for place, event in enumerate(events)]
+    heard = db.all("beat_all", beats=json.dumps(beats))
+    return [_answers(event, pilot, db) for event, pilot in zip(events, heard, strict=True)]
+
+
+def _said(beat: Mapping[str, Any]) -> dict[str, Any]:
+    node = {name: beat[name] for name in NODE if name in beat} | {"jobs": len(beat["jobs"])}
+    once = {(job["job_id"], job["attempt"]): job for job in beat["jobs"]}
+    return {"pilot_id": beat["pilot_id"], "measures": node, "attempts": decide([*once.values()])}
+
+
+def _answers(event: Event, pilot: Mapping[str, Any], db: Db) -> Iterable[Event]:
+    pilot_id = event.data["pilot_id"]
     if pilot["lost"]:
         db.run("found", pilot_id=pilot_id)
-        facts.append(event.answer("pilot.found.v1", pilot_id, {"pilot_id": pilot_id, "site": pilot["site"]}))
-    for job in held:
+        yield event.answer("pilot.found.v1", pilot_id, {"pilot_id": pilot_id, "site": pilot["site"]})
+    for job in pilot["held"]:
         if job["state"] == "Stalled":
             about = {name: job[name] for name in NAMES}
             told = {"minor_status": HEARD_AGAIN, "application_status": f"pilot {pilot_id} is heard again"}
             db.run("move", job_id=job["job_id"], version=job["version"], at=event.time, event_id=event.id, **told)
-            facts.append(event.answer("job.running.v1", job["job_id"], about | told).of(job["owner"], job["vo"]))
-    leases = [{name: job[name] for name in (*NAMES, "lease_s")} for job in held]
-    return [*facts, event.reply({"beat_s": pilot["beat_s"], "leases": leases})]
+            yield event.answer("job.running.v1", job["job_id"], about | told).of(job["owner"], job["vo"])
+    leases = [{name: job[name] for name in (*NAMES, "lease_s")} for job in pilot["held"]]
+    yield event.reply({"beat_s": pilot["beat_s"], "leases": leases})

@@ -94,7 +94,7 @@ def test_any_valid_event_is_handled_and_emits_only_what_is_listed(
             assert event.type in handler.emits or event.type.endswith(".reply")
 
 
-@pytest.mark.parametrize("handler", [h for h in FOUND if h.verb == "handle"], ids=lambda handler: handler.name)
+@pytest.mark.parametrize("handler", [h for h in FOUND if h.verb in {"handle", "handle_all"}], ids=lambda handler: handler.name)
 @COMMON
 @given(data=st.data())
 def test_the_same_event_twice_changes_nothing_the_second_time(

@@ -215,7 +215,7 @@ def test_a_shadow_says_whom_it_would_have_served(story: Story, found: dict[str, 
 def test_an_empty_answer_says_why_and_is_kept(story: Story, matcher: Matcher) -> None:
     waiting(story, MinRAM=64_000)
     request = match_request("p1")
-    matcher.asked(Event(**{n: getattr(request, n) for n in Event.__slots__} | {"data": request.data | {"wait_s": 0}}))
+    matcher.asked(request.about(request.data | {"wait_s": 0}))
     ((reply,), (row,)) = (
         matcher.replies or list(serve_again(matcher)),
         story.rows("SELECT e.pilot_id, r.reasons FROM match.empties e JOIN match.reasons r USING (digest)"),
