@@ -50,6 +50,7 @@ class Memory:
         self._picks: list[Pick] = []
         self._added: list[Ask] = []
         self._left: list[Ask] = []
+        self._lost: set[int] = set()
 
     def hear(self, wakes: Iterable[Event], db: Db) -> None:
         """What these say is known: jobs that wait, pilots that are gone."""
@@ -177,8 +178,9 @@ class Memory:
         return self.waiting.reasons(ask.profile, self.limits.queues(ask.profile, self.waiting.index))
 
     def lost(self, pick: Pick) -> None:
-        """That job is somebody else's, or is not waiting any more."""
+        """That job is somebody else's, or is not waiting any more; and so, then, may others of its queue be."""
         self._undo(pick)
+        self._lost.add(pick.slot)  # read again when that somebody has had the time to commit
 
     def unpick(self, pick: Pick) -> None:
         """That job is not this request's after all, and waits on."""
@@ -189,10 +191,14 @@ class Memory:
         """What was chosen since the last time is so; or nothing of it has happened."""
         picks, added, left = self._picks, self._added, self._left
         self._picks, self._added, self._left = [], [], []
+        if not kept:
+            for pick in picks:
+                self.waiting.give_back(pick.slot, pick.entry)
+        for slot in self._lost:
+            self.waiting.read_again(slot)
+        self._lost.clear()
         if kept:
             return
-        for pick in picks:
-            self.waiting.give_back(pick.slot, pick.entry)
         for ask in added:
             self.parked.drop(ask.event.id)
         for ask in (*left, *(pick.ask for pick in picks if pick.waited)):

@@ -105,11 +105,18 @@ def _give(picks: Sequence[Pick], db: Db, memory: Memory) -> Iterable[Event]:
     rows = db.all("limits", sites=sorted({pick.ask.profile.site for pick in picks})) if picks else []
     limits = Limits(rows, rows[0]["now_s"] if rows else 0.0)
     won: list[Pick] = []
-    while picks:
+    for last in (False, False, True):
         picks, without = memory.within(limits, picks, db)
         for ask in without:
             yield from _park(ask, db, memory)
-        picks = yield from _claim(picks, limits, won, db, memory)
+        lost = yield from _claim(picks, limits, won, db, memory)
+        picks = []
+        for ask in lost:
+            # where others are faster, it is asked about again when they have committed
+            if not last and (pick := memory.choose(ask, db)):
+                picks.append(pick)
+            else:
+                yield from _park(ask, db, memory)
     if changed := limits.changed():
         db.run("write_limits", changed=json.dumps(changed))
     if won:
@@ -117,10 +124,10 @@ def _give(picks: Sequence[Pick], db: Db, memory: Memory) -> Iterable[Event]:
 
 
 def _claim(picks: Sequence[Pick], limits: Limits, won: list[Pick], db: Db, memory: Memory) -> Any:
-    """What could be claimed is given; the next picks are for those whose job was somebody else's by then."""
+    """What could be claimed is given; gives the requests whose job was somebody else's by then."""
     values = {"picks": json.dumps([_row(number, pick, memory) for number, pick in enumerate(picks)]), "within_s": START_WITHIN_S}
     claims = {row["number"]: row for row in db.all("claim", **values)} if picks else {}
-    again: list[Pick] = []
+    lost: list[Ask] = []
     for number, pick in enumerate(picks):
         claim = claims.get(number)
         if claim is not None and claim["outcome"] == "claimed":
@@ -137,11 +144,8 @@ def _claim(picks: Sequence[Pick], limits: Limits, won: list[Pick], db: Db, memor
             yield _given(pick.ask, claim, memory)
             continue
         memory.lost(pick)
-        if other := memory.choose(pick.ask, db):
-            again.append(other)
-        else:
-            yield from _park(pick.ask, db, memory)
-    return again
+        lost.append(pick.ask)
+    return lost
 
 
 def _row(number: int, pick: Pick, memory: Memory) -> dict[str, Any]:

@@ -116,6 +116,12 @@ class Waiting:
         self._place(slot)
         self.woken |= 1 << slot
 
+    def read_again(self, slot: int) -> None:
+        """What was read of this queue is not so any more; whoever waits is asked about it again."""
+        self.heads.unread(slot)
+        self._place(slot)
+        self.woken |= 1 << slot
+
     def use(self, slot: int, processors: int) -> None:
         """The owner of this queue uses so many processors more, or less."""
         for turns in self._turns:
