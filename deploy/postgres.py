@@ -165,6 +165,12 @@ def _durability() -> dict[str, str]:
     return dict.fromkeys(_DURABLE, "off") if off else _DURABLE
 
 
+def _buffers_mb() -> int:
+    """An eighth of this machine's memory, as far as that is of use here; it is taken only as it is used."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+    return max(128, min(1024, memory // 8))
+
+
 def _settings(port: int) -> dict[str, str]:
     return _durability() | {
         "port": str(port),
@@ -174,6 +180,10 @@ def _settings(port: int) -> dict[str, str]:
         "ssl_cert_file": "server.crt",
         "ssl_key_file": "server.key",
         "password_encryption": "scram-sha-256",
-        "shared_buffers": "128MB",
+        "shared_buffers": f"{_buffers_mb()}MB",
+        # a page is written whole into the log when it changes first after a checkpoint: so, fewer of them, and packed
+        "wal_compression": "on",
+        "max_wal_size": "4GB",
+        "checkpoint_timeout": "15min",
         "max_connections": "100",
     }

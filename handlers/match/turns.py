@@ -9,7 +9,7 @@ from typing import Any
 
 from schemas.rules.shares import JOB_SHARE, USER_SHARE, Score
 
-MOST_TIED = 16  # of so many with equal scores the best is looked for; whoever is served leaves the tie
+Rank = tuple[float, int, str]  # score, when it was served last, name: the lowest comes first
 Key = tuple[int, int, int, int]  # -priority, -size, job id, slot: the lowest is next
 
 
@@ -22,14 +22,13 @@ class User:
     order: list[Key] = field(default_factory=list)
     processors: int = 0
     core_s: float = 0.0
-    score: float = 0.0
+    rank: Rank = (0.0, 0, "")
 
-    def next(self, mask: int) -> Key | None:
-        """The key of the queue that comes next, of those in the mask."""
-        if mask & self.mask:
-            for key in self.order:
-                if mask >> key[3] & 1:
-                    return key
+    def next(self, _mask: int, bits: bytes) -> Key | None:
+        """The key of the queue that comes next, of those in the mask, which is also given as bytes."""
+        for key in self.order:
+            if bits[key[3] >> 3] >> (key[3] & 7) & 1:
+                return key
         return None
 
 
@@ -41,28 +40,22 @@ class Group:
     share: float
     mask: int = 0
     users: dict[str, User] = field(default_factory=dict)
-    order: list[tuple[float, str]] = field(default_factory=list)
+    order: list[Rank] = field(default_factory=list)
     processors: int = 0
     core_s: float = 0.0
-    score: float = 0.0
+    rank: Rank = (0.0, 0, "")
 
-    def next(self, mask: int) -> Key | None:
-        """The key of the queue that comes next, of those in the mask."""
-        return _first(self.order, self.users, mask & self.mask)
+    def next(self, mask: int, bits: bytes) -> Key | None:
+        """The key of the queue that comes next, of those in the mask, which is also given as bytes."""
+        return _first(self.order, self.users, mask & self.mask, bits)
 
 
-def _first(order: Iterable[tuple[float, str]], parties: Mapping[str, Any], mask: int) -> Key | None:
-    """The next key of the party with the lowest score; of equal scores, the lowest key."""
-    best: Key | None = None
-    best_score, tied = 0.0, 0
-    for score, name in order:
-        if best is not None and (score > best_score or tied == MOST_TIED):
-            break
-        if mask & parties[name].mask and (key := parties[name].next(mask)) is not None:
-            tied += 1
-            if best is None or key < best:
-                best, best_score = key, score
-    return best
+def _first(order: Iterable[Rank], parties: Mapping[str, User] | Mapping[str, Group], mask: int, bits: bytes) -> Key | None:
+    """The next key of the first party that has one: the lowest score, and of equal ones whoever was not served for longest."""
+    for _, _, name in order:
+        if mask & parties[name].mask and (key := parties[name].next(mask, bits)) is not None:
+            return key
+    return None
 
 
 class Turns:
@@ -72,7 +65,8 @@ class Turns:
         """Shares by group; the members of groups that are `sharing` are not told apart (DIRAC's property JobSharing)."""
         self._score, self._shares, self._sharing = score, shares, sharing
         self.groups: dict[str, Group] = {}
-        self._order: list[tuple[float, str]] = []
+        self._order: list[Rank] = []
+        self._served = 0
         self._places: list[tuple[Group, User, int]] = []
         self._keys: list[Key | None] = []
 
@@ -100,7 +94,8 @@ class Turns:
 
     def next(self, mask: int) -> int | None:
         """The slot of the queue whose turn it is, of those in the mask."""
-        key = _first(self._order, self.groups, mask)
+        # a byte of many is looked at in a moment, a bit of a large integer only after all those before it
+        key = _first(self._order, self.groups, mask, mask.to_bytes(len(self._places) // 8 + 1, "little"))
         return None if key is None else key[3]
 
     def party(self, slot: int) -> tuple[str, str]:
@@ -111,10 +106,12 @@ class Turns:
     def use(self, slot: int, processors: int) -> None:
         """The owner of this queue uses so many processors more."""
         group, user, _ = self._places[slot]
-        user.processors += processors
-        group.processors += processors
-        self._rank_user(group, user)
-        self._rank_group(group)
+        self._served += 1
+        for order, party, share in ((group.order, user, USER_SHARE), (self._order, group, group.share)):
+            party.processors += processors
+            del order[bisect_left(order, party.rank)]
+            party.rank = (self._score(party.processors, party.core_s, share), self._served, party.name)
+            insort(order, party.rank)
 
     def account(self, usage: Iterable[Mapping[str, Any]]) -> None:
         """What is used is this: rows of owner_group, owner, processors, core_s, as of this moment; of all who use anything."""
@@ -130,35 +127,21 @@ class Turns:
                 party.core_s += row["core_s"]
         for group in self.groups.values():
             for user in group.users.values():
-                user.score = self._score(user.processors, user.core_s, USER_SHARE)
-            group.order = sorted((user.score, user.name) for user in group.users.values())
-            group.score = self._score(group.processors, group.core_s, group.share)
-        self._order = sorted((group.score, group.name) for group in self.groups.values())
+                user.rank = (self._score(user.processors, user.core_s, USER_SHARE), user.rank[1], user.name)
+            group.order = sorted(user.rank for user in group.users.values())
+            group.rank = (self._score(group.processors, group.core_s, group.share), group.rank[1], group.name)
+        self._order = sorted(group.rank for group in self.groups.values())
 
     def _group(self, name: str) -> Group:
         if name not in self.groups:
             group = self.groups[name] = Group(name, self._shares.get(name, JOB_SHARE))
-            group.score = self._score(0, 0.0, group.share)
-            insort(self._order, (group.score, name))
+            group.rank = (self._score(0, 0.0, group.share), 0, name)
+            insort(self._order, group.rank)
         return self.groups[name]
 
     def _user(self, group: Group, owner: str) -> User:
         name = "" if group.name in self._sharing else owner
         if name not in group.users:
-            user = group.users[name] = User(name, score=self._score(0, 0.0, USER_SHARE))
-            insort(group.order, (user.score, name))
+            user = group.users[name] = User(name, rank=(self._score(0, 0.0, USER_SHARE), 0, name))
+            insort(group.order, user.rank)
         return group.users[name]
-
-    def _rank_user(self, group: Group, user: User) -> None:
-        score = self._score(user.processors, user.core_s, USER_SHARE)
-        if score != user.score:
-            del group.order[bisect_left(group.order, (user.score, user.name))]
-            user.score = score
-            insort(group.order, (score, user.name))
-
-    def _rank_group(self, group: Group) -> None:
-        score = self._score(group.processors, group.core_s, group.share)
-        if score != group.score:
-            del self._order[bisect_left(self._order, (group.score, group.name))]
-            group.score = score
-            insort(self._order, (score, group.name))

@@ -94,21 +94,19 @@ def test_it_agrees_with_looking_at_everybody(queues: list[Any], mask: int, used:
             groups[group] += processors
             users[group, owner] = users.get((group, owner), 0) + processors
 
-    def turn(slot: int) -> tuple[float, float, int, int, int, int]:
+    served = {
+        party: number
+        for number, (slot, _) in enumerate(used, 1)
+        if slot < len(queues)
+        for party in (queues[slot][0], queues[slot][:2])
+    }
+
+    def turn(slot: int) -> tuple[Any, ...]:
         group, owner, size, priority, job_id = queues[slot]
         share = {"g": 1000.0, "h": 250.0}[group]
-        own = score(users.get((group, owner), 0), 0.0, 1.0)
-        return score(groups[group], 0.0, share), own, priority, -size, job_id, slot
+        by_group = (score(groups[group], 0.0, share), served.get(group, 0), group)
+        by_user = (score(users.get((group, owner), 0), 0.0, 1.0), served.get((group, owner), 0), owner)
+        return by_group, by_user, priority, -size, job_id, slot
 
     eligible = [slot for slot in range(len(queues)) if mask >> slot & 1]
-    chosen = found.next(mask)
-    if not eligible:
-        assert chosen is None
-    else:
-        best = min(eligible, key=turn)
-        same_group_score = [slot for slot in eligible if turn(slot)[0] == turn(best)[0]]
-        # of groups with equal scores, the one whose own next queue comes first
-        nexts = {
-            queues[s][0]: min((t for t in same_group_score if queues[t][0] == queues[s][0]), key=turn) for s in same_group_score
-        }
-        assert chosen == min(nexts.values(), key=lambda slot: turn(slot)[2:])
+    assert found.next(mask) == (min(eligible, key=turn) if eligible else None)
