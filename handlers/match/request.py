@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -49,13 +50,17 @@ def serve(requests: Sequence[Event], wakes: Sequence[Event], db: Db, memory: Mem
             yield request.refuse("denied", pilot["banned"])
         elif request.age_s < JUST_NOW_S or memory.is_there(request.id):
             asks.append(_ask(request, offered(request.data["resource"], pilot, list(memory.waiting.least)), memory))
-    settled = _settled(asks, db)
     picks = memory.choose_for_parked(db, MOST_AT_ONCE)
+    without = []
     for ask in asks:
+        if pick := memory.choose(ask, db):
+            picks.append(pick)
+        else:
+            without.append(ask)
+    settled = _settled(without, db)  # of the others, the claim says whether they are
+    for ask in without:
         if claim := settled.get(ask.event.id):
             yield _given(ask, claim, memory)
-        elif pick := memory.choose(ask, db):
-            picks.append(pick)
         else:
             yield from _park(ask, db, memory)
     yield from _give(picks, db, memory)
@@ -120,7 +125,7 @@ def _give(picks: Sequence[Pick], db: Db, memory: Memory) -> Iterable[Event]:
     if changed := limits.changed():
         db.run("write_limits", changed=json.dumps(changed))
     if won:
-        db.run("use", changes=json.dumps([_used(pick, memory) for pick in won]))
+        db.run("use", changes=json.dumps(_used(won, memory)))
 
 
 def _claim(picks: Sequence[Pick], limits: Limits, won: list[Pick], db: Db, memory: Memory) -> Any:
@@ -154,9 +159,12 @@ def _row(number: int, pick: Pick, memory: Memory) -> dict[str, Any]:
     return {"number": number, "event_id": pick.ask.event.id} | pick.ask.who | placed | queue
 
 
-def _used(pick: Pick, memory: Memory) -> dict[str, Any]:
-    needs = memory.waiting.index.needs[pick.slot]
-    return {"owner_group": needs["OwnerGroup"], "owner": needs["Owner"], "processors": pick.processors}
+def _used(won: Sequence[Pick], memory: Memory) -> list[dict[str, Any]]:
+    used: Counter[tuple[str, str]] = Counter()
+    for pick in won:
+        needs = memory.waiting.index.needs[pick.slot]
+        used[needs["OwnerGroup"], needs["Owner"]] += pick.processors
+    return [{"owner_group": group, "owner": owner, "processors": count} for (group, owner), count in used.items()]
 
 
 def _matched(pick: Pick, claim: Mapping[str, Any]) -> Event:
