@@ -55,8 +55,7 @@ SELECT site FROM site.sites WHERE status = 'banned';
 
 -- name: settled
 -- Requests that were taken back, or have had a job: again, while they still have it.
-SELECT a.event_id, CASE WHEN w.pilot_id IS NOT NULL THEN 'withdrawn' WHEN j.job_id IS NULL THEN 'spent' ELSE 'again' END AS outcome,
-       j.job_id, j.attempt, j.owner, j.vo, j.description
+SELECT a.event_id, j.job_id, j.attempt, j.owner, j.vo, j.description
 FROM json_to_recordset(%(asks)s::json) AS a (event_id uuid, pilot_id text, request_id uuid)
 LEFT JOIN match.withdrawals w USING (pilot_id, request_id)
 LEFT JOIN match.claims c USING (pilot_id, request_id)

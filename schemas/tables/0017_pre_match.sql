@@ -37,12 +37,13 @@ BEGIN
             number integer, queue_id bigint, job_id bigint, pilot_id text, request_id uuid, event_id uuid,
             site text, ce text, processors integer)
     ), settled AS MATERIALIZED (
-        SELECT a.number, 'withdrawn' AS outcome, NULL::bigint AS job_id
-        FROM asked a JOIN match.withdrawals w ON w.pilot_id = a.pilot_id AND w.request_id = a.request_id
-        UNION ALL
-        SELECT a.number, CASE WHEN j.job_id IS NULL THEN 'spent' ELSE 'again' END, j.job_id
-        FROM asked a JOIN match.claims c ON c.pilot_id = a.pilot_id AND c.request_id = a.request_id
+        SELECT a.number, j.job_id,
+               CASE WHEN j.job_id IS NOT NULL THEN 'again' WHEN w.pilot_id IS NOT NULL THEN 'withdrawn' ELSE 'spent' END AS outcome
+        FROM asked a
+        LEFT JOIN match.withdrawals w ON w.pilot_id = a.pilot_id AND w.request_id = a.request_id
+        LEFT JOIN match.claims c ON c.pilot_id = a.pilot_id AND c.request_id = a.request_id
         LEFT JOIN job.jobs j ON j.job_id = c.job_id AND j.attempt = c.attempt AND j.state = 'Matched'
+        WHERE w.pilot_id IS NOT NULL OR c.pilot_id IS NOT NULL
     ), mine AS MATERIALIZED (
         SELECT j.job_id, a.number, a.pilot_id, a.request_id, a.event_id, a.site, a.ce, a.processors
         FROM asked a JOIN job.jobs j ON j.job_id = a.job_id AND j.queue_id = a.queue_id
