@@ -12,7 +12,7 @@ from bus import failpoints
 from bus.apply import memory_of, serve
 from bus.consume import BATCH, IDLE_S, HandlerLoop
 from bus.discover import Handler
-from bus.errors import Unavailable
+from bus.errors import Later, Unavailable
 from bus.event import Event
 from bus.gate import Gate
 from bus.replies import reply_all
@@ -100,8 +100,11 @@ class ServeLoop(HandlerLoop):
     def _is_there(self, request_id: str) -> bool:
         """Whether the reply would be heard; what nobody waits for is not held any more."""
         delivery = self._held.get(request_id)
-        if delivery is not None and delivery.reply_to is not None and self.transport.alive(delivery.reply_to):
-            return True
+        try:
+            if delivery is not None and delivery.reply_to is not None and self.transport.alive(delivery.reply_to):
+                return True
+        except LOST as problem:
+            raise Later(f"the broker does not say who is there: {problem}") from problem
         if delivery is not None:
             log.info("request.forgotten", handler=self.name)
             self.transport.ack([self._held.pop(request_id)])

@@ -160,11 +160,10 @@ class Transport:
     def alive(self, reply_to: str) -> bool:
         """Whether the asker with this direct reply-to address is still there: RabbitMQ knows its address as a queue."""
         if self._probe is None:
-            self._probe = self._connection.channel()  # its own, because a no closes it
+            self._probe = self._connection.channel()  # its own, because a no closes it; py-amqp opens it again
         try:
             self._probe.queue_declare(queue=reply_to, passive=True)
         except amqp.exceptions.NotFound:
-            self._probe = None
             return False
         return True
 

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import psycopg
 import requests
 
-from bus.event import Event
+from bus.event import Event, now
 from bus.login import login
 from bus.settings import Settings
 from handlers.token.issuer import Issuer
@@ -29,6 +29,7 @@ from tests.bench.line import Line, message, receive
 ACCOUNT = "bench-crowd"
 LINES = 4
 _PLACE = "00000000-0000-4000-8000-000000000000"
+_MOMENT = b"2026-01-01T00:00:00.000Z"
 _ENROL = """COPY trust.enrolments (pilot_id, secret_sha256, site, ce, vo, tags, invited_by, invited_at, expires_at, enrolled_at)
 FROM STDIN"""
 _RIGHTS = {"configure": "^$", "write": "^(requests|ingress|telemetry)$", "read": "^$"}
@@ -131,14 +132,15 @@ class Crowd:
 
     def ask(self, count: int) -> list[str]:
         """So many of the idle pilots have asked, those first that have waited longest; gives their requests."""
-        asked = []
+        asked, at = [], now().encode()
         pages: list[list[bytes]] = [[] for _ in self.lines]
         for _ in range(min(count, len(self.free))):
             pilot_id, request_id = self.free.popleft(), str(uuid.uuid4())
             self.asking[request_id] = pilot_id
             asked.append(request_id)
             self._turn += 1
-            pages[self._turn % len(pages)].append(request_id.encode().join(self._parts[pilot_id]))
+            said = request_id.encode().join(self._parts[pilot_id])
+            pages[self._turn % len(pages)].append(said.replace(_MOMENT, at))
         for line, page in zip(self.lines, pages, strict=True):
             if page:
                 line.send(b"".join(page))
@@ -165,5 +167,5 @@ def _parts(node: Node, wait_s: int) -> list[bytes]:
     """The bytes of this pilot's message, between the places where the request's id stands."""
     account = pilot_account(node.pilot_id)
     asked = {"request_id": _PLACE, "pilot_id": node.pilot_id, "wait_s": wait_s, "resource": dict(node.resource)}
-    event = Event("match.request.v1", f"/{account}/{node.pilot_id}", node.pilot_id, asked, id=_PLACE)
+    event = Event("match.request.v1", f"/{account}/{node.pilot_id}", node.pilot_id, asked, id=_PLACE, time=_MOMENT.decode())
     return message("requests", f"{account}.{event.type}.{event.subject}", event.to_json(), account).split(_PLACE.encode())

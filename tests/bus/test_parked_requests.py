@@ -95,7 +95,7 @@ def test_the_requests_of_a_matcher_that_died_go_to_the_next(db: psycopg.Connecti
 
 def test_a_pilot_that_died_while_it_waited_gets_no_job(db: psycopg.Connection[Any], house: Runner, vhost: Vhost) -> None:
     db.execute(SITE)
-    for _ in range(3):
+    for _ in range(20):  # more than channels on one connection
         with Client(vhost.pilot("p9"), vhost.ca_file) as dead, contextlib.suppress(Unavailable):
             dead.ask("match.request.v1", request() | {"pilot_id": "p9"}, within_s=0.2)
     job_id = submit(vhost)
