@@ -205,7 +205,7 @@ def serve(
     memory = memory_of(handler) if memory is None else memory
     kept = False
     try:
-        with connection.transaction():
+        with connection.transaction(), connection.pipeline():  # what is chosen next, while what was chosen is written
             db = Direct(connection, handler.sql)
             found = _signed(handler, outright(handler.function, requests, wakes, db, memory), words)
             replies = {str(event.causationid): event for event in found if event.type.endswith(".reply")}

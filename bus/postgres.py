@@ -51,6 +51,10 @@ class Direct:
         """The rows of a statement."""
         return self._execute(name, values).fetchall()
 
+    def begin(self, name: str, **values: Any) -> Callable[[], Rows]:
+        """The statement is on its way; its rows when they are asked for."""
+        return self._execute(name, values).fetchall
+
     def run(self, name: str, **values: Any) -> None:
         """The statement is done."""
         self._execute(name, values)

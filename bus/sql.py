@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,6 +31,10 @@ class Db(Protocol):
 
     def all(self, name: str, **values: Any) -> list[dict[str, Any]]:
         """The rows of a read."""
+        ...
+
+    def begin(self, name: str, **values: Any) -> Callable[[], list[dict[str, Any]]]:
+        """As `all`, but the rows are waited for only when what it gives is called; for `serve` alone."""
         ...
 
     def run(self, name: str, **values: Any) -> None:

@@ -23,6 +23,7 @@ MEMORY = Memory
 START_WITHIN_S = 120
 LONGEST_WAIT_S = 1200  # the broker closes a channel whose delivery waits for 30 minutes
 MOST_AT_ONCE = 500
+CHUNK = 100
 JUST_NOW_S = 2.0  # whoever asked so lately is taken to wait for the answer
 OTHERS_WORD = ("Owner", "OwnerGroup")  # whose jobs a pilot takes is not the pilot's to say
 
@@ -130,11 +131,12 @@ def _give(picks: Sequence[Pick], db: Db, memory: Memory) -> Iterable[Event]:
 
 def _claim(picks: Sequence[Pick], limits: Limits, won: list[Pick], db: Db, memory: Memory) -> Any:
     """What could be claimed is given; gives the requests whose job was somebody else's by then."""
-    values = {"picks": json.dumps([_row(number, pick, memory) for number, pick in enumerate(picks)]), "within_s": START_WITHIN_S}
-    claims = {row["number"]: row for row in db.all("claim", **values)} if picks else {}
+    picks = sorted(picks, key=lambda pick: tuple(pick.ask.who.values()))  # the order in which claims lock requests
+    chunks = [picks[first : first + CHUNK] for first in range(0, len(picks), CHUNK)]
+    # the database works on one chunk while the next is written down, and the answers of the one before
+    begun = [(chunk, db.begin("claim", picks=_rows(chunk, memory), within_s=START_WITHIN_S)) for chunk in chunks]
     lost: list[Ask] = []
-    for number, pick in enumerate(picks):
-        claim = claims.get(number)
+    for pick, claim in ((pick, claim) for chunk, rows in begun for pick, claim in _outcomes(chunk, rows())):
         if claim is not None and claim["outcome"] == "claimed":
             won.append(pick)
             yield _matched(pick, claim)
@@ -151,6 +153,15 @@ def _claim(picks: Sequence[Pick], limits: Limits, won: list[Pick], db: Db, memor
         memory.lost(pick)
         lost.append(pick.ask)
     return lost
+
+
+def _rows(picks: Sequence[Pick], memory: Memory) -> str:
+    return json.dumps([_row(number, pick, memory) for number, pick in enumerate(picks)])
+
+
+def _outcomes(picks: Sequence[Pick], rows: Sequence[dict[str, Any]]) -> Iterable[tuple[Pick, dict[str, Any] | None]]:
+    claims = {row["number"]: row for row in rows}
+    return ((pick, claims.get(number)) for number, pick in enumerate(picks))
 
 
 def _row(number: int, pick: Pick, memory: Memory) -> dict[str, Any]:
