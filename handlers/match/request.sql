@@ -12,10 +12,15 @@ SELECT q.queue_id, q.requirements FROM step JOIN match.queues q USING (queue_id)
 -- name: needs
 SELECT queue_id, requirements FROM match.queues WHERE queue_id = ANY(%(queue_ids)s::bigint[]);
 
--- name: unheard
--- Those of the queues that have a waiting job.
-SELECT q AS queue_id FROM unnest(%(queue_ids)s::bigint[]) q
-WHERE EXISTS (SELECT FROM job.jobs j WHERE j.queue_id = q AND j.state = 'Waiting');
+-- name: sweep
+-- So many of the queues that have a waiting job, after this one.
+WITH RECURSIVE step AS (
+    (SELECT queue_id FROM job.jobs WHERE state = 'Waiting' AND queue_id > %(after)s ORDER BY queue_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT j.queue_id FROM job.jobs j WHERE j.state = 'Waiting' AND j.queue_id > step.queue_id ORDER BY j.queue_id LIMIT 1)
+    FROM step WHERE step.queue_id IS NOT NULL
+)
+SELECT queue_id FROM step WHERE queue_id IS NOT NULL LIMIT %(most)s;
 
 -- name: heads
 -- For each queue its next waiting jobs after the last one that was read.

@@ -22,6 +22,7 @@ from schemas.rules.matching import MOST_PROCESSORS, fits
 from schemas.rules.shares import Score
 
 FRESH_S = 1.0
+ANEW_S = 30.0
 MOST_DRY = 500
 MOST_SWEPT = 200
 MOST_EMPTY = 2_000
@@ -42,6 +43,7 @@ class Waiting:
         self._loaded = False
         self._looked_s = float("-inf")
         self._swept = 0
+        self._offered_s = 0.0
         self._weak: dict[str, int] = {}
         self._banned_owners = 0
         self._masked_sites: frozenset[str] = frozenset()
@@ -69,6 +71,9 @@ class Waiting:
             self.woken |= self.heads.some  # what was forbidden may be allowed by now
         self._weak = {level: self._demanding_more_than(level) for level in LEVELS}
         self._sweep(db)
+        if now_s > self._offered_s + ANEW_S:
+            self._offered_s = now_s
+            self.woken |= self.heads.some  # whatever was forgotten: nobody waits longer than that beside a job
         if len(self.index) > MOST_EMPTY and self.heads.some.bit_count() * 2 < len(self.index):
             self._forget_empty()
 
@@ -233,18 +238,16 @@ class Waiting:
         return {name: float(share) for name, share, _ in self._shares}, {name for name, _, sharing in self._shares if sharing}
 
     def _sweep(self, db: Db) -> None:
-        """A job whose wake was lost is found all the same: queues that seem to be empty are looked at again, some at a time."""
-        empty = self.index.all & ~self.heads.some
-        slots = [slot for slot in range(self._swept, min(len(self.index), self._swept + 10 * MOST_SWEPT)) if empty >> slot & 1]
-        slots = slots[:MOST_SWEPT]
-        self._swept = slots[-1] + 1 if len(slots) == MOST_SWEPT else self._swept + 10 * MOST_SWEPT
-        if self._swept >= len(self.index):
-            self._swept = 0
-        for row in db.all("unheard", queue_ids=[self.index.queue_ids[slot] for slot in slots]) if slots else ():
-            slot = self.index.slots[row["queue_id"]]
-            self.heads.unread(slot)
-            self._place(slot)
-            self.woken |= 1 << slot
+        """A job whose wake was lost is found all the same: queues with jobs are gone through, some at a time."""
+        found = [row["queue_id"] for row in db.all("sweep", after=self._swept, most=MOST_SWEPT)]
+        self._swept = found[-1] if len(found) == MOST_SWEPT else 0
+        self._learn(db, set(found) - self.index.slots.keys())
+        for slot in (self.index.slots[queue_id] for queue_id in found if queue_id in self.index.slots):
+            if not self.heads.some >> slot & 1:
+                self.heads.unread(slot)
+                self._place(slot)
+            if slot in self.heads.dry:
+                self.woken |= 1 << slot
 
     def _demanding_more_than(self, level: str) -> int:
         mask = 0
