@@ -186,16 +186,16 @@ def test_every_state_has_its_sentence() -> None:
 def test_the_past_is_told_as_it_was(story: Story) -> None:
     matched(asked(story, 7, seconds_ago=7300, MaxRAM=100), MinRAM=1000)
     asked(story, 9)
-    story.sql("UPDATE job.history SET at = %s WHERE state IN ('Received', 'Checking', 'Waiting')", ago(7400))
-    then = ago(7200)
+    began, then, before = ago(7400), ago(7200), ago(9000)
+    story.sql("UPDATE job.history SET at = %s WHERE state IN ('Received', 'Checking', 'Waiting')", began)
     found = why(story, job_id=1, at=then)
     assert found["headline"] == (
-        f"at {then} job 1 was Waiting, since {ago(7400)}: no pilot of the hour before {then} has 1000 MB of memory; "
+        f"at {then} job 1 was Waiting, since {began}: no pilot of the hour before {then} has 1000 MB of memory; "
         "the nearest, 7 pilots at CLOUD.CNIC.cn, have 100 MB of memory"
     )
     assert why(story, job_id=1)["job"]["state"] == "Matched"
     assert why(story, job_id=1, at=ago(-600))["job"]["state"] == "Matched", "what is still to come is now"
-    assert why(story, job_id=1, at=ago(9000))["reason"] == f"there was no job 1 at {ago(9000)}"
+    assert why(story, job_id=1, at=before)["reason"] == f"there was no job 1 at {before}"
 
 
 def test_a_job_is_explained_to_whoever_may_see_it(story: Story) -> None:
