@@ -7,6 +7,8 @@ import json
 import uuid
 from typing import Any
 
+import pytest
+
 from bus.event import Event
 from handlers.match.told import OF_STATES, held, of_turn
 from handlers.match.why import MOST_AHEAD, decide
@@ -22,6 +24,13 @@ NODE: dict[str, Any] = {
     "VirtualOrganization": ["local", "bes"],
 }  # fmt: skip
 NOW = dt.datetime.now(dt.UTC)
+
+
+@pytest.fixture(autouse=True)
+def now_is_now() -> None:
+    """A moment is told from when its test began, which may be long after it was read."""
+    global NOW
+    NOW = dt.datetime.now(dt.UTC)
 
 
 def ago(seconds: float) -> str:
