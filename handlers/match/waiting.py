@@ -18,7 +18,7 @@ from handlers.match.parked import Profile
 from handlers.match.turns import Turns
 from schemas.rules.explain import counted
 from schemas.rules.isolation import LEVELS, is_enough
-from schemas.rules.matching import MOST_PROCESSORS, fits
+from schemas.rules.matching import MOST_PROCESSORS, fits, is_whole
 from schemas.rules.shares import Score
 
 FRESH_S = 1.0
@@ -178,8 +178,7 @@ class Waiting:
 
     def _load(self, db: Db) -> None:
         self._look_at_shares(db)
-        for row in db.all("queues"):
-            self.know(row["queue_id"], row["requirements"])
+        self._know_all(db.all("queues"))
         while self.heads.dry:
             self._read_on(db, next(iter(self.heads.dry)))
         self.woken = self.heads.some
@@ -204,7 +203,12 @@ class Waiting:
     def _learn(self, db: Db, queue_ids: Collection[int]) -> None:
         """These queues are known, and nothing of their jobs."""
         if queue_ids:
-            for row in db.all("needs", queue_ids=sorted(queue_ids)):
+            self._know_all(db.all("needs", queue_ids=sorted(queue_ids)))
+
+    def _know_all(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """These queues are known, but for such as lack what every job needs, which must not keep all others from being served."""
+        for row in rows:
+            if is_whole(row["requirements"]):
                 self.know(row["queue_id"], row["requirements"])
 
     def know(self, queue_id: int, needs: Mapping[str, Any]) -> int:

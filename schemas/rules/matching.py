@@ -28,6 +28,10 @@ FIELDS = (("GridCE", "GridCEs"), ("Site", "Sites"), ("Platform", "Platforms"), (
 BANNED_FIELDS = tuple((f"Banned{field}", fields) for field, fields in (*FIELDS, ("Tag", "Tags")))
 OWNERSHIP = (("VirtualOrganization", "VO"), ("OwnerGroup", "OwnerGroup"), ("Owner", "Owner"))
 LEAST = (("CPUTime", "CPUTime"), ("MaxRAM", "MinRAM"), ("MaxDisk", "MinDisk"), ("NumberOfGPUs", "NumberOfGPUs"))
+_ASKED_FOR = {
+    "Owner", "OwnerGroup", "VO", "CPUTime", "Sites", "BannedSites", "GridCEs", "Platforms", "JobTypes", "Tags", "MinRAM",
+    "MinNumberOfProcessors", "MaxNumberOfProcessors", "WholeNode", "NumberOfGPUs",
+}  # fmt: skip
 _OWN_WISHES = ("RequiredTag", *(banned for banned, _ in BANNED_FIELDS))
 
 
@@ -53,6 +57,11 @@ def requirements(description: Mapping[str, Any], owner: str, owner_group: str, v
         "WholeNode": bool(description.get("WholeNode")),
         "NumberOfGPUs": description.get("NumberOfGPUs", 0),
     }
+
+
+def is_whole(needs: Mapping[str, Any]) -> bool:
+    """Say whether nothing is missing that a matcher asks for; of a queue that an extension has made it might be."""
+    return needs.keys() >= _ASKED_FOR
 
 
 def segment(cpu_time_s: int) -> int:

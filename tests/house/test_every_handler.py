@@ -20,7 +20,10 @@ FOUND = list(handlers(known=WORDS.known))
 ROOMS = ("bus", "file", "job", "log", "match", "pilot", "proxy", "registry", "security", "share", "site", "trust")
 MOVING = {"bus.inbox", "bus.events", "bus.unsent", "bus.events_default", "registry.edition"}
 # what is the very purpose of a handler to move on with the clock
-ITS_OWN_CLOCK = {"pilot.beat": {"bus.timers", "pilot.beats", "job.usage"}}
+ITS_OWN_CLOCK = {
+    "pilot.beat": {"bus.timers", "pilot.beats", "job.usage"},
+    "match.request": {f"match.{name}{part}" for name in ("empties", "offers", "reasons") for part in ("", "_default")},
+}
 JOBS_AND_SITES = """
 INSERT INTO site.sites VALUES ('CLOUD.CNIC.cn', '', 'active', NULL, NULL, NULL, '{}', '2026-01-01T00:00:00Z');
 INSERT INTO job.submissions VALUES ('7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01', 'ada', '', 1, 5, '2026-01-01T00:00:00Z');

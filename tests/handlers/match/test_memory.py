@@ -156,6 +156,15 @@ def test_queues_that_have_no_job_any_more_are_forgotten_and_found_again(
     assert matcher.asked(wakes=(wake(story, 7),)) == {"p5": 7}
 
 
+def test_a_queue_that_lacks_what_a_matcher_asks_for_keeps_nobody_from_being_served(story: Story, matcher: Matcher) -> None:
+    waiting(story, 2)
+    story.sql("UPDATE job.jobs SET queue_id = 99 WHERE job_id = 1")
+    story.sql(
+        "INSERT INTO match.queues (queue_id, digest, requirements) OVERRIDING SYSTEM VALUE VALUES (99, 'x', '{\"VO\": \"bes\"}')"
+    )
+    assert matcher.asked(match_request("p1"), match_request("p2")) == {"p1": 2}
+
+
 def test_the_site_mask_lets_only_test_jobs_in(story: Story, matcher: Matcher) -> None:
     waiting(story)
     waiting(story, JobType="Test")
