@@ -203,7 +203,7 @@ def serve(
     A reply may also be to a request of an earlier call with the same memory. When it raises, nothing has happened.
     """
     memory = memory_of(handler) if memory is None else memory
-    kept = False
+    kept = fault = False
     try:
         with connection.transaction(), connection.pipeline():  # what is chosen next, while what was chosen is written
             db = Direct(connection, handler.sql)
@@ -211,6 +211,11 @@ def serve(
             replies = {str(event.causationid): event for event in found if event.type.endswith(".reply")}
             stored = store(connection, [event for event in found if not event.type.endswith(".reply")], words)
         kept = True
+    except (Later, psycopg.OperationalError):
+        raise
+    except Exception:
+        fault = True  # of what was asked for or chosen: to choose the same again would fail again
+        raise
     finally:
-        memory.settle(kept=kept)
+        memory.settle(kept=kept, fault=fault)
     return replies, stored

@@ -12,12 +12,14 @@ from bus import failpoints
 from bus.apply import memory_of, serve
 from bus.consume import BATCH, IDLE_S, HandlerLoop
 from bus.discover import Handler
-from bus.errors import Later, Unavailable
+from bus.errors import Unavailable
 from bus.event import Event
 from bus.gate import Gate
 from bus.replies import reply_all
 from bus.topology import EVENTS
 from bus.transport import LOST, Delivery
+
+MOST_FAILURES = 20
 
 log = structlog.get_logger()
 
@@ -34,10 +36,12 @@ class ServeLoop(HandlerLoop):
         self._wake_queue = ""
         self._held: dict[str, Delivery] = {}
         self._memory: Any = None
+        self._failures = 0
 
     def open(self) -> None:
         """Consuming requests, as many as there are, and wakes; nothing is remembered of what was before."""
         self._held.clear()
+        self._failures = 0
         self._memory = memory_of(self._handler, self._hands)
         self._memory.is_there = self._is_there
         self._wake_queue = f"wake.{self.name}.{uuid.uuid4().hex}"  # a new one: the broker may still hold the last for a while
@@ -54,10 +58,10 @@ class ServeLoop(HandlerLoop):
         wakes = [Event.from_json(delivery.body) for delivery in deliveries if delivery.queue == self._wake_queue]
         asked = [delivery for delivery in deliveries if delivery.queue != self._wake_queue]
         self.hold(lambda: self._gate.learn(self.database, asked))
-        new: list[Event] = []
+        new: dict[str, Event] = {}  # a request that comes twice at once is one
         for delivery in asked:
-            new += self._take_in(delivery)
-        self._answer(new, wakes)
+            new |= {event.id: event for event in self._take_in(delivery)}
+        self._answer(list(new.values()), wakes)
 
     def _take_in(self, delivery: Delivery) -> list[Event]:
         event = self._read(delivery)
@@ -76,8 +80,12 @@ class ServeLoop(HandlerLoop):
         except (*LOST, Unavailable):
             raise
         except Exception:
-            if not requests:
-                raise
+            if not requests:  # those that wait are as before, and are asked about again
+                self._failures += 1
+                if self._failures > MOST_FAILURES:
+                    raise
+                log.exception("requests.failed", handler=self.name)
+                return
             if len(requests) > 1:
                 self._answer([], wakes)
                 for request in requests:
@@ -100,11 +108,8 @@ class ServeLoop(HandlerLoop):
     def _is_there(self, request_id: str) -> bool:
         """Whether the reply would be heard; what nobody waits for is not held any more."""
         delivery = self._held.get(request_id)
-        try:
-            if delivery is not None and delivery.reply_to is not None and self.transport.alive(delivery.reply_to):
-                return True
-        except LOST as problem:
-            raise Later(f"the broker does not say who is there: {problem}") from problem
+        if delivery is not None and delivery.reply_to is not None and self.transport.alive(delivery.reply_to):
+            return True
         if delivery is not None:
             log.info("request.forgotten", handler=self.name)
             self.transport.ack([self._held.pop(request_id)])

@@ -33,6 +33,7 @@ __all__ = ["FIRST_ACCOUNT", "HEARTBEAT_S", "LOST", "REPLY_TO", "Delivery", "Tran
 
 FIRST_ACCOUNT = "pilotbus-first-account"
 HEARTBEAT_S = 30
+PROBE_S = 2.0
 # its own: a program that seeds Python's must not make a crowd knock together
 _CHANCE = random.Random()
 LOST = (
@@ -62,6 +63,7 @@ class Transport:
         self._connection: Any = None
         self._channel: Any = None
         self._socket: Any = None
+        self._prober: Any = None
         self._probe: Any = None
         self._ahead: Ahead | None = None
 
@@ -81,7 +83,7 @@ class Transport:
             raise Unavailable(f"no broker answers at {who.host}:{who.port} ({problem})") from problem
         return self
 
-    def _dial(self, who: Login) -> Any:
+    def _dial(self, who: Login, patience_s: float | None = None) -> Any:
         secured: dict[str, Any] = {"ca_certs": self._ca_file or None, "cert_reqs": ssl.CERT_REQUIRED, "server_hostname": who.host}
         if who.external:
             secured |= {"certfile": who.certificate, "keyfile": who.key or None}
@@ -96,6 +98,7 @@ class Transport:
             ssl=secured if who.scheme == "amqps" else False,
             heartbeat=HEARTBEAT_S,
             connect_timeout=10,
+            transport_options={"read_timeout": patience_s, "write_timeout": patience_s} if patience_s else {},
         )
 
     def _open_channel(self) -> None:
@@ -114,8 +117,11 @@ class Transport:
             try:
                 self._connection.close()
             except LOST:
-                self._connection.collapse()
+                self._connection.collect()
             self._connection = None
+        if self._prober is not None:
+            self._prober.collect()
+            self._prober = self._probe = None
         if self._socket is not None:
             self._socket.close()  # py-amqp leaves it open when the other end is gone
             self._socket = None
@@ -158,12 +164,23 @@ class Transport:
         return int(kombu.Queue(queue)(self._channel).queue_declare(passive=True).message_count)
 
     def alive(self, reply_to: str) -> bool:
-        """Whether the asker with this direct reply-to address is still there: RabbitMQ knows its address as a queue."""
-        if self._probe is None:
-            self._probe = self._connection.channel()  # its own, because a no closes it; py-amqp opens it again
+        """Whether the asker with this direct reply-to address is still there: RabbitMQ knows its address as a queue.
+
+        It is asked by a connection of its own and for a moment only: of an address that was made up, the broker may answer by
+        closing the connection, or never.
+        """
         try:
+            if self._prober is None:
+                self._prober = self._dial(login(self._url), patience_s=PROBE_S)
+                self._prober.connect()
+                self._probe = self._prober.channel()
             self._probe.queue_declare(queue=reply_to, passive=True)
         except amqp.exceptions.NotFound:
+            return False  # py-amqp has opened the channel again
+        except (*LOST, ssl.SSLError):
+            if self._prober is not None:
+                self._prober.collect()
+            self._prober = self._probe = None
             return False
         return True
 

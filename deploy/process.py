@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+_UNSEEN_S = 1.0
 _POLL_S = 0.05
 _LOG_TAIL_LINES = 12
 _PASSED_ON = ("PATH", "TZ", "TMPDIR")
@@ -54,8 +55,11 @@ def run_to_end(directory: Path, name: str, command: Sequence[str], stdin: str = 
 def wait_until_ready(directory: Path, name: str, is_ready: Callable[[], bool], patience_s: float) -> None:
     """The server is ready, or a StackError says whether it died or only took too long."""
     deadline = time.monotonic() + patience_s
+    seen_s = time.monotonic()
     while not is_ready():
-        if leader_of(directory, name) is None:
+        if leader_of(directory, name) is not None:
+            seen_s = time.monotonic()
+        elif time.monotonic() > seen_s + _UNSEEN_S:  # between one program and the next that it becomes, it has no name
             raise StackError(f"{name} died while it was starting; {_log_tail(directory, name)}")
         if time.monotonic() > deadline:
             raise StackError(f"{name} was not ready after {patience_s:.0f} s; {_log_tail(directory, name)}")

@@ -46,6 +46,10 @@ class Heads:
         """This job waits; False when it was known, or will be read in its turn."""
         read_to = self._read_to[slot]
         fresh = (read_to is None or entry <= read_to) and self._insert(slot, entry)
+        entries = self._entries[slot]
+        if len(entries) > 2 * MOST_KNOWN:  # the last of them are read in their turn
+            del entries[MOST_KNOWN:]
+            self._read_to[slot] = entries[-1]
         self._note(slot)
         return fresh
 

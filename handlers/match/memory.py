@@ -22,6 +22,8 @@ from schemas.rules.shares import HOUSE, Policy
 
 TRUSTED_S = 2.0  # so long it is taken as known that a pilot may have jobs
 MOST_KNOWN = 50_000
+ASIDE_S = 30.0
+CAREFUL = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,11 +53,17 @@ class Memory:
         self._added: list[Ask] = []
         self._left: list[Ask] = []
         self._lost: set[int] = set()
+        self._wishes: set[tuple[str, str]] = set()
+        self._aside: list[tuple[float, int]] = []
+        self._careful = 0
 
     def hear(self, wakes: Iterable[Event], db: Db) -> None:
         """What these say is known: jobs that wait, pilots that are gone."""
         told = list(wakes)
+        index = self.waiting.index
         self.waiting.look(db)
+        if self.waiting.index is not index:
+            self.parked.forget_idle()
         self.waiting.hear((wake.data for wake in told if wake.type == "job.waiting.v1"), db)
         for wake in told:
             if wake.type == "pilot.disconnected.v1":
@@ -65,6 +73,8 @@ class Memory:
             elif wake.type == "match.released.v1":
                 self._let_in(self.limits.opened(wake.data["site"]))
         self._let_in(self.limits.over(time.monotonic()))
+        while self._aside and self._aside[0][0] <= time.monotonic():
+            self.waiting.look_into(self._aside.pop(0)[1])
 
     def _let_in(self, more: bool) -> None:  # noqa: FBT001
         if more:
@@ -102,6 +112,8 @@ class Memory:
 
     def choose(self, ask: Ask, db: Db, among: int = -1) -> Pick | None:
         """The job that this request should have, of these queues: nobody else's until `settle`, or until it is lost."""
+        if ask.wish in self._wishes:
+            return None  # it is asked for twice, and has one already if that is kept
         mask = self.waiting.open_to(ask.profile) & among & ~self.limits.queues(ask.profile, self.waiting.index)
         found = self.waiting.take(mask, db, self.limits.job_groups(ask.profile))
         if found is None:
@@ -111,11 +123,13 @@ class Memory:
         pick = Pick(ask, slot, entry, occupied(ask.profile.resource, self.waiting.index.needs[slot]), waited, shadow)
         self.waiting.use(slot, pick.processors)
         self._picks.append(pick)
+        self._wishes.add(ask.wish)
         return pick
 
     def choose_for_parked(self, db: Db, most: int) -> list[Pick]:
         """Jobs for requests that wait, no more than so many; a queue that none of them serves wakes nobody any more."""
         picks: list[Pick] = []
+        most = 1 if self._careful else most
         for profile in self.parked.profiles():
             self.waiting.woken &= self.waiting.heads.some
             if not self.waiting.woken:
@@ -180,6 +194,7 @@ class Memory:
     def lost(self, pick: Pick) -> None:
         """That job is somebody else's, or is not waiting any more; and so, then, may others of its queue be."""
         self._undo(pick)
+        self._let_in(self.limits.opened(pick.ask.profile.site))  # the room that it took there is free again
         self._lost.add(pick.slot)  # read again when that somebody has had the time to commit
 
     def unpick(self, pick: Pick) -> None:
@@ -187,13 +202,22 @@ class Memory:
         self._undo(pick)
         self.waiting.give_back(pick.slot, pick.entry)
 
-    def settle(self, *, kept: bool) -> None:
-        """What was chosen since the last time is so; or nothing of it has happened."""
+    def settle(self, *, kept: bool, fault: bool = False) -> None:
+        """What was chosen since the last time is so; or nothing of it has happened, by a fault perhaps.
+
+        After a fault one job is chosen at a time; if that one fails, it is left alone for a while, and is in nobody's way.
+        """
         picks, added, left = self._picks, self._added, self._left
         self._picks, self._added, self._left = [], [], []
+        self._wishes.clear()
+        self._careful = CAREFUL if fault else max(0, self._careful - 1)
         if not kept:
             for pick in picks:
-                self.waiting.give_back(pick.slot, pick.entry)
+                if fault and len(picks) == 1:
+                    self._aside.append((time.monotonic() + ASIDE_S, self.waiting.index.queue_ids[pick.slot]))
+                else:
+                    self.waiting.give_back(pick.slot, pick.entry)
+                self._let_in(self.limits.opened(pick.ask.profile.site))
         for slot in self._lost:
             self.waiting.read_again(slot)
         self._lost.clear()
@@ -207,6 +231,7 @@ class Memory:
 
     def _undo(self, pick: Pick) -> None:
         self._picks.remove(pick)
+        self._wishes.discard(pick.ask.wish)
         self.waiting.use(pick.slot, -pick.processors)
         if pick.waited:
             self._leave(pick.ask)

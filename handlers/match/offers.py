@@ -11,6 +11,7 @@ from handlers.match.parked import Ask, Profile
 
 KEPT_EVERY_S = 10.0
 HOUR_S = 3600
+MOST_SEEN = 1_000_000  # beyond that, pilots of this hour are counted too low
 
 
 @dataclass(slots=True)
@@ -25,7 +26,7 @@ class Offers:
 
     def __init__(self) -> None:
         self._counts: dict[str, _Count] = {}
-        self._seen: set[tuple[str, str]] = set()
+        self._seen: set[int] = set()
         self._hour = 0
         self._kept_s = time.monotonic()
 
@@ -36,8 +37,9 @@ class Offers:
             self._seen.clear()
         count = self._counts.setdefault(ask.profile.key, _Count(ask.profile))
         count.requests += 1
-        if (ask.profile.key, ask.pilot_id) not in self._seen:
-            self._seen.add((ask.profile.key, ask.pilot_id))
+        seen = hash((ask.profile.key, ask.pilot_id))
+        if seen not in self._seen and len(self._seen) < MOST_SEEN:
+            self._seen.add(seen)
             count.pilots.add(ask.pilot_id)
 
     def due(self) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from bus import Event
 from schemas.rules.matching import CPU_TIME_SEGMENTS_S, number
 
 MOST_OF_AN_ACCOUNT = 8  # a stolen pilot holds no more of the house's memory, and of its jobs, than any other
-MOST_IDLE_PROFILES = 20_000
+MOST_IDLE_BYTES = 32 << 20  # of the keys of profiles that came since idle ones were forgotten
 
 SIZES = ("NumberOfProcessors", "NumberOfGPUs", "MaxRAM", "CPUTime")
 Tightness = tuple[float, float, float, float, str]
@@ -48,6 +48,11 @@ class Ask:
         return str(self.event.data["pilot_id"])
 
     @property
+    def wish(self) -> tuple[str, str]:
+        """By which two requests are one."""
+        return str(self.event.data["pilot_id"]), str(self.event.data["request_id"])
+
+    @property
     def who(self) -> dict[str, str]:
         """The two names under which a claim is kept."""
         return {"pilot_id": self.event.data["pilot_id"], "request_id": self.event.data["request_id"]}
@@ -60,6 +65,7 @@ class Parked:
         self.asks: dict[str, Ask] = {}
         self._profiles: dict[str, Profile] = {}
         self._order: list[Tightness] = []
+        self._idle_bytes = 0
         self._of: dict[str, dict[str, None]] = {}
         self._due: list[tuple[float, str]] = []
 
@@ -69,14 +75,20 @@ class Parked:
         key = repr(canonical)
         profile = self._profiles.get(key)
         if profile is None:
-            if len(self._profiles) > MOST_IDLE_PROFILES + len(self._order):
-                self._profiles = {key: known for key, known in self._profiles.items() if known.asks}
+            self._idle_bytes += len(key)
+            if self._idle_bytes > MOST_IDLE_BYTES:
+                self.forget_idle()
             processors, gpus, memory_mb, cpu_time_s = (number(canonical, name) for name in SIZES)
             tightness = (processors, gpus, memory_mb, cpu_time_s, key)
             ce = canonical.get("GridCE")
             profile = Profile(key, canonical, tightness, str(canonical.get("Site", "")), ce if isinstance(ce, str) else "")
             self._profiles[key] = profile
         return profile
+
+    def forget_idle(self) -> None:
+        """Profiles that nobody waits with are not known any more."""
+        self._profiles = {key: known for key, known in self._profiles.items() if known.asks}
+        self._idle_bytes = 0
 
     def add(self, ask: Ask) -> Ask | None:
         """It waits; the oldest of its account does not any more when there are too many, and is given."""

@@ -44,8 +44,8 @@ class Waiting:
         self._looked_s = float("-inf")
         self._swept = 0
         self._offered_s = 0.0
-        self._weak: dict[str, int] = {}
-        self._banned_owners = 0
+        self._demanding: dict[str, list[str]] = {}  # by level, the communities for which it is too little
+        self._banned_owners: frozenset[str] = frozenset()
         self._masked_sites: frozenset[str] = frozenset()
 
     def look(self, db: Db) -> None:
@@ -56,6 +56,8 @@ class Waiting:
         if now_s < self._looked_s + FRESH_S:
             return
         self._looked_s = now_s
+        if len(self.index) > MOST_EMPTY and self.heads.some.bit_count() * 2 < len(self.index):
+            self._forget_empty()
         self._look_at_shares(db)
         usage = db.all("usage")
         for turns in self._turns:
@@ -63,19 +65,14 @@ class Waiting:
         least = {row["vo"]: row["least_isolation"] for row in db.all("vos")}
         owners = frozenset(row["name"] for row in db.all("banned_owners"))
         sites = frozenset(row["site"] for row in db.all("masked_sites"))
-        banned = 0
-        for owner in owners:
-            banned |= self.index.naming("Owner", owner)
-        if (least, banned, sites) != (self.least, self._banned_owners, self._masked_sites):
-            self.least, self._banned_owners, self._masked_sites = least, banned, sites
+        if (least, owners, sites) != (self.least, self._banned_owners, self._masked_sites):
+            self.least, self._banned_owners, self._masked_sites = least, owners, sites
+            self._demanding = {level: [vo for vo in least if not is_enough(level, least[vo])] for level in LEVELS}
             self.woken |= self.heads.some  # what was forbidden may be allowed by now
-        self._weak = {level: self._demanding_more_than(level) for level in LEVELS}
         self._sweep(db)
         if now_s > self._offered_s + ANEW_S:
             self._offered_s = now_s
             self.woken |= self.heads.some  # whatever was forgotten: nobody waits longer than that beside a job
-        if len(self.index) > MOST_EMPTY and self.heads.some.bit_count() * 2 < len(self.index):
-            self._forget_empty()
 
     def hear(self, jobs: Iterable[Mapping[str, Any]], db: Db) -> None:
         """These jobs wait, as job.waiting says."""
@@ -121,6 +118,11 @@ class Waiting:
         self._place(slot)
         self.woken |= 1 << slot
 
+    def look_into(self, queue_id: int) -> None:
+        """The queue may have a job that is not known here."""
+        if (slot := self.index.slots.get(queue_id)) is not None:
+            self.read_again(slot)
+
     def read_again(self, slot: int) -> None:
         """What was read of this queue is not so any more; whoever waits is asked about it again."""
         self.heads.unread(slot)
@@ -140,7 +142,7 @@ class Waiting:
         while profile.seen < len(index):
             profile.mask |= fits(profile.resource, index.needs[profile.seen]) << profile.seen
             profile.seen += 1
-        mask = profile.mask & ~self._banned_owners
+        mask = profile.mask & ~self._of_banned()
         for _, failing in self._held(profile):
             mask &= ~failing
         return mask
@@ -150,7 +152,7 @@ class Waiting:
 
         `limited` are those whose jobs a limit keeps from its site.
         """
-        some = self.heads.some & ~self._banned_owners
+        some = self.heads.some & ~self._of_banned()
         fails: dict[str, int] = {}
         for name, failing in (*self.index.failing(profile.resource), *self._held(profile), ("RunningLimit", limited)):
             fails[name] = fails.get(name, 0) | failing & some
@@ -172,7 +174,9 @@ class Waiting:
 
     def _held(self, profile: Profile) -> Iterator[tuple[str, int]]:
         """What is not the profile's own to meet: how communities want payloads kept apart, and which sites are masked."""
-        yield "Isolation", self._weak.get(str(profile.resource.get("Isolation") or "none"), 0)
+        # looked up now and not with the policies: a queue that is a moment old is under them too
+        level = str(profile.resource.get("Isolation") or "none")
+        yield "Isolation", self._naming("VO", self._demanding.get(level, self._demanding.get("none", ())))
         if profile.site in self._masked_sites:
             yield "JobType", self.index.all & ~self.index.naming("JobTypes", "Test")
 
@@ -212,7 +216,9 @@ class Waiting:
                 self.know(row["queue_id"], row["requirements"])
 
     def know(self, queue_id: int, needs: Mapping[str, Any]) -> int:
-        """This queue may have jobs; gives its slot."""
+        """This queue may have jobs; gives its slot. What is known of it is not known better by being told again."""
+        if (known := self.index.slots.get(queue_id)) is not None:
+            return known
         slot = self.index.add(queue_id, needs)
         self.heads.unread(slot)
         for turns in self._turns:
@@ -253,11 +259,13 @@ class Waiting:
             if slot in self.heads.dry:
                 self.woken |= 1 << slot
 
-    def _demanding_more_than(self, level: str) -> int:
+    def _of_banned(self) -> int:
+        return self._naming("Owner", self._banned_owners)
+
+    def _naming(self, field: str, values: Iterable[str]) -> int:
         mask = 0
-        for vo, least in self.least.items():
-            if not is_enough(level, least):
-                mask |= self.index.naming("VO", vo)
+        for value in values:
+            mask |= self.index.naming(field, value)
         return mask
 
     def _read_on(self, db: Db, slot: int) -> None:
@@ -283,7 +291,7 @@ def size(needs: Mapping[str, Any]) -> int:
 
 def occupied(resource: Mapping[str, Any], needs: Mapping[str, Any]) -> int:
     """The processors that nobody else can use while the job runs."""
-    offered = max(1, int(resource.get("NumberOfProcessors") or 1))
+    offered = min(MOST_PROCESSORS, max(1, int(resource.get("NumberOfProcessors") or 1)))
     if needs["WholeNode"]:
         return offered
     most = needs["MaxNumberOfProcessors"] or offered

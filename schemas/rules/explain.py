@@ -208,7 +208,8 @@ def _of_pilot(queues: int, fits: int, reasons: Mapping[str, str]) -> str:
     if fits:
         return f"{fits} of {queues} task queues fit, but no job of them was free: a limit holds them, or other pilots were first"
     # whose jobs they are is not for every pilot to know
-    clauses = [f"its jobs are another {_ANOTHERS[field]}'s" if field in _ANOTHERS else reasons[field] for field in reasons]
+    others = [f"its jobs are another {_ANOTHERS[field]}'s" for field in reasons if field in _ANOTHERS]
+    clauses = others or list(reasons.values())
     return cut(f"none of {queues} task queues fits; the nearest: {_listed(clauses)}", 1000)
 
 

@@ -33,7 +33,7 @@ BEGIN
         SELECT * FROM json_to_recordset(picks) AS p (pilot_id text, request_id uuid) ORDER BY pilot_id, request_id) p;
     RETURN QUERY
     WITH asked AS MATERIALIZED (
-        SELECT * FROM json_to_recordset(picks) AS p (
+        SELECT DISTINCT ON (p.pilot_id, p.request_id) * FROM json_to_recordset(picks) AS p (
             number integer, queue_id bigint, job_id bigint, pilot_id text, request_id uuid, event_id uuid,
             site text, ce text, processors integer)
     ), settled AS MATERIALIZED (

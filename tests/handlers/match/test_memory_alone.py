@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 import time
 import uuid
 import weakref
@@ -16,11 +17,9 @@ from bus.event import Event
 from handlers.match import waiting as waiting_module
 from handlers.match.heads import MOST_KNOWN, Heads
 from handlers.match.memory import Memory
-from handlers.match.parked import Ask, Parked
-from handlers.match.waiting import Waiting
+from handlers.match.parked import Ask
 from schemas.rules.limits import Limits
 from schemas.rules.matching import requirements
-from schemas.rules.shares import score
 
 
 class FakeDb:
@@ -179,7 +178,7 @@ def test_what_one_pilot_says_is_forgotten_within_the_hour() -> None:
     memory = Memory()
     for number in range(3000):
         memory.offers.note(ask(memory, BannedSite=[f"{number}-{n}" for n in range(100)]))
-    kept = sum(len(key) for key, _ in memory.offers._seen)
+    kept = sum(map(sys.getsizeof, memory.offers._seen))
     assert kept < 1_000_000, f"{kept} bytes for one pilot's 3,000 requests, until the hour is over"
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from typing import Any
 
-import psycopg
 import pytest
 
-from bus.apply import Words, apply
+from bus.apply import Words
 from bus.discover import Handler
-from handlers.match.memory import Memory
 from tests.fix_house import Story
 from tests.handlers.match.test_memory import Matcher, wake
-from tests.handlers.people import described, event, match_request, waiting
+from tests.handlers.people import described, match_request, waiting
 
 HANDLER = "match.request"
 
