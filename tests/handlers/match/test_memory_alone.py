@@ -22,7 +22,7 @@ from schemas.rules.limits import Limits
 from schemas.rules.matching import requirements
 
 
-class FakeDb:
+class Rows:
     """The statements of match.request, over a dict of queues: id -> (requirements, [(priority, job_id)])."""
 
     def __init__(self, least: dict[str, str] | None = None) -> None:
@@ -59,6 +59,11 @@ class FakeDb:
                 ]
             return rows
         return []
+
+
+def FakeDb(least: dict[str, str] | None = None) -> Any:  # noqa: N802
+    """As a handler's database, for statements that only read."""
+    return Rows(least)
 
 
 def ask(memory: Memory, **resource: Any) -> Ask:
