@@ -16,7 +16,8 @@ from handlers.match.barred import Barred
 from handlers.match.heads import Entry
 from handlers.match.offers import Offers
 from handlers.match.parked import Ask, Parked
-from handlers.match.waiting import Waiting, occupied
+from handlers.match.sizes import occupied
+from handlers.match.waiting import Waiting
 from schemas.rules.limits import Limits, concerns
 from schemas.rules.shares import HOUSE, Policy
 
@@ -134,7 +135,8 @@ class Memory:
             self.waiting.woken &= self.waiting.heads.some
             if not self.waiting.woken:
                 break
-            if not self.waiting.open_to(profile) & self.waiting.woken:
+            # most serve none of those few: that is seen at once, and policies are looked up for the others
+            if not self.waiting.serves(profile) & self.waiting.woken or not self.waiting.open_to(profile) & self.waiting.woken:
                 continue
             for ask in list(profile.asks.values()):
                 if not self.is_there(ask.event.id):

@@ -11,6 +11,7 @@ from handlers.match.parked import Ask, Profile
 
 KEPT_EVERY_S = 10.0
 HOUR_S = 3600
+MOST_AT_ONCE = 50
 MOST_SEEN = 1_000_000  # beyond that, pilots of this hour are counted too low
 
 
@@ -43,13 +44,13 @@ class Offers:
             count.pilots.add(ask.pilot_id)
 
     def due(self) -> list[dict[str, Any]]:
-        """The rows that are to be kept now, if it is time; they are counted no more."""
+        """The rows that are to be kept now, if it is time, and some at a time; they are counted no more."""
         if not self._counts or time.monotonic() < self._kept_s + KEPT_EVERY_S:
             return []
-        self._kept_s = time.monotonic()
-        at, counts = now(), list(self._counts.values())
-        self._counts.clear()
+        at, some = now(), [self._counts.pop(key) for key in list(self._counts)[:MOST_AT_ONCE]]
+        if not self._counts:
+            self._kept_s = time.monotonic()
         return [
             {"at": at, "resource": count.profile.resource, "requests": count.requests, "pilots": len(count.pilots)}
-            for count in counts
+            for count in some
         ]

@@ -15,10 +15,11 @@ from bus import Db
 from handlers.match.heads import Entry, Heads, entry_of
 from handlers.match.index import Index
 from handlers.match.parked import Profile
+from handlers.match.sizes import size
 from handlers.match.turns import Turns
 from schemas.rules.explain import counted
 from schemas.rules.isolation import LEVELS, is_enough
-from schemas.rules.matching import MOST_PROCESSORS, fits, is_whole
+from schemas.rules.matching import fits, is_whole
 from schemas.rules.shares import Score
 
 FRESH_S = 1.0
@@ -134,15 +135,19 @@ class Waiting:
         for turns in self._turns:
             turns.use(slot, processors)
 
-    def open_to(self, profile: Profile) -> int:
-        """The queues that this profile may be given jobs of today."""
+    def serves(self, profile: Profile) -> int:
+        """The queues whose needs the profile meets, whatever policies say."""
         index = self.index
         if profile.index is not index or len(index) - profile.seen > FEW_NEW:
             profile.index, profile.mask, profile.seen = index, index.serves(profile.resource), len(index)
         while profile.seen < len(index):
             profile.mask |= fits(profile.resource, index.needs[profile.seen]) << profile.seen
             profile.seen += 1
-        mask = profile.mask & ~self._of_banned()
+        return profile.mask
+
+    def open_to(self, profile: Profile) -> int:
+        """The queues that this profile may be given jobs of today."""
+        mask = self.serves(profile) & ~self._of_banned()
         for _, failing in self._held(profile):
             mask &= ~failing
         return mask
@@ -282,17 +287,3 @@ class Waiting:
         for one, entries in found.items():
             self.heads.keep(one, entries, self.heads.ahead(one))
             self._place(one)
-
-
-def size(needs: Mapping[str, Any]) -> int:
-    """How large a job is, for the largest to be first: its processors, and above all the whole node."""
-    return MOST_PROCESSORS + 1 if needs["WholeNode"] else int(needs["MinNumberOfProcessors"])
-
-
-def occupied(resource: Mapping[str, Any], needs: Mapping[str, Any]) -> int:
-    """The processors that nobody else can use while the job runs."""
-    offered = min(MOST_PROCESSORS, max(1, int(resource.get("NumberOfProcessors") or 1)))
-    if needs["WholeNode"]:
-        return offered
-    most = needs["MaxNumberOfProcessors"] or offered
-    return max(int(needs["MinNumberOfProcessors"]), min(offered, int(most)))
