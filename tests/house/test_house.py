@@ -24,7 +24,7 @@ def test_every_statement_prepares_and_is_used(found: dict[str, Handler], db: psy
         # what a handler remembers reads by its statements too
         files = [file] if handler.memory is None else [file, *map(file.with_name, ("memory.py", "waiting.py"))]
         code = "".join(one.read_text() for one in files)
-        used = set(re.findall(r'db\.(?:one|all|run)\(\s*"(\w+)"', code))
+        used = set(re.findall(r'db\.(?:one|all|run|begin)\(\s*"(\w+)"', code))
         assert used == set(handler.sql), handler.name
         for number, text in enumerate(handler.sql.values()):
             for position, name in enumerate(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)), 1):

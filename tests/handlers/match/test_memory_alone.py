@@ -18,6 +18,7 @@ from handlers.match import waiting as waiting_module
 from handlers.match.heads import MOST_KNOWN, Heads
 from handlers.match.memory import Memory
 from handlers.match.parked import Ask
+from handlers.match.sizes import occupied
 from schemas.rules.limits import Limits
 from schemas.rules.matching import requirements
 
