@@ -26,11 +26,12 @@ import kombu.exceptions
 from bus.errors import Mismatch, Unavailable, Unroutable
 from bus.event import CONTENT_TYPE
 from bus.login import Login, account_of, login
+from bus.reply_to import Presence, is_direct
 from bus.topology import Topology
 
-REPLY_TO = "amq.rabbitmq.reply-to"
 FIRST_ACCOUNT = "pilotbus-first-account"
 HEARTBEAT_S = 30
+PROBE_S = 2.0
 # its own: a program that seeds Python's must not make a crowd knock together
 _CHANCE = random.Random()
 LOST = (
@@ -64,7 +65,7 @@ class Delivery:
     def reply_to(self) -> str | None:
         """Where its reply goes: a direct reply-to address, and never anybody's queue."""
         address = self.properties.get("reply_to") or ""
-        return address if address.startswith(REPLY_TO) else None
+        return address if is_direct(address) else None
 
 
 def back_off(attempt: int, cap_s: float = 30.0) -> float:
@@ -84,7 +85,7 @@ class Transport:
         self._connection: Any = None
         self._channel: Any = None
         self._socket: Any = None
-        self._probe: Any = None
+        self._presence = Presence(lambda: self._dial(login(url), PROBE_S))
 
     def connect(self) -> Transport:
         """Connected; raises Unavailable, naming host and port, when the broker can not be reached."""
@@ -100,7 +101,7 @@ class Transport:
             raise Unavailable(f"no broker answers at {who.host}:{who.port} ({problem})") from problem
         return self
 
-    def _dial(self, who: Login) -> Any:
+    def _dial(self, who: Login, patience_s: float | None = None) -> Any:
         secured: dict[str, Any] = {"ca_certs": self._ca_file or None, "cert_reqs": ssl.CERT_REQUIRED, "server_hostname": who.host}
         if who.external:
             secured |= {"certfile": who.certificate, "keyfile": who.key or None}
@@ -113,8 +114,9 @@ class Transport:
             virtual_host=who.vhost,
             login_method="EXTERNAL" if who.external else "PLAIN",
             ssl=secured if who.scheme == "amqps" else False,
-            heartbeat=HEARTBEAT_S,
+            heartbeat=0 if patience_s else HEARTBEAT_S,  # nobody would beat on the one that only asks
             connect_timeout=10,
+            transport_options={"read_timeout": patience_s, "write_timeout": patience_s} if patience_s else {},
         )
 
     def _open_channel(self) -> None:
@@ -133,8 +135,9 @@ class Transport:
             try:
                 self._connection.close()
             except LOST:
-                self._connection.collapse()
+                self._connection.collect()
             self._connection = None
+        self._presence.close()
         if self._socket is not None:
             self._socket.close()  # py-amqp leaves it open when the other end is gone
             self._socket = None
@@ -177,15 +180,8 @@ class Transport:
         return int(kombu.Queue(queue)(self._channel).queue_declare(passive=True).message_count)
 
     def alive(self, reply_to: str) -> bool:
-        """Whether the asker with this direct reply-to address is still there: RabbitMQ knows its address as a queue."""
-        if self._probe is None:
-            self._probe = self._connection.channel()  # its own, because a no closes it
-        try:
-            self._probe.queue_declare(queue=reply_to, passive=True)
-        except amqp.exceptions.NotFound:
-            self._probe = None
-            return False
-        return True
+        """Whether the asker with this direct reply-to address is still there."""
+        return self._presence.is_there(reply_to)
 
     def consume(self, queue: str, prefetch: int = 0, *, no_ack: bool = False) -> None:
         """From now on `receive` gives what this queue holds; prefetch 0 is unlimited."""
