@@ -11,8 +11,9 @@ from typing import Any, Self
 from bus.apply import Words
 from bus.errors import Invalid, Refused, Unavailable, Unroutable
 from bus.event import REFUSED, Event
+from bus.reply_to import REPLY_TO
 from bus.topology import EVENTS, INGRESS, REQUESTS
-from bus.transport import LOST, REPLY_TO, Delivery, Transport
+from bus.transport import LOST, Delivery, Transport
 from schemas import exchange_of, key_of
 
 ASK_WITHIN_S = 30.0

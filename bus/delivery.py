@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-_ADDRESS = re.compile(r"amq\.rabbitmq\.reply-to\.([A-Za-z0-9+/]{20,400}={0,2})\.([A-Za-z0-9+/_-]{8,100}={0,2})")
-# a process identifier in Erlang's external term format, of a node that is called reply@…, as RabbitMQ calls them all
-_PROCESS = re.compile(rb"\x83(?:X|g)(?:[dv]..|[sw].)reply@[0-9a-zA-Z._-]{1,100}.{9,12}", re.DOTALL)
+from bus.reply_to import is_direct
+
 _NO_HEADERS: Mapping[str, Any] = {}
-REPLY_TO = "amq.rabbitmq.reply-to"
-
-
-def is_direct(address: str) -> bool:
-    """Whether this is an address as RabbitMQ makes them for direct replies.
-
-    Of another one of this prefix it takes the letters for a process of its own, and breaks down over some.
-    """
-    found = _ADDRESS.fullmatch(address)
-    if found is None:
-        return False
-    try:
-        process = base64.b64decode(found[1], validate=True)
-    except ValueError:
-        return False
-    return _PROCESS.fullmatch(process) is not None
 
 
 @dataclass(frozen=True, slots=True)

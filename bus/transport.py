@@ -22,11 +22,12 @@ import amqp.exceptions
 import kombu
 import kombu.exceptions
 
-from bus.delivery import REPLY_TO, Delivery, delivered
+from bus.delivery import Delivery, delivered
 from bus.errors import Mismatch, Unavailable, Unroutable
 from bus.event import CONTENT_TYPE
 from bus.frames import Ahead, acknowledged, published
 from bus.login import Login, account_of, login
+from bus.reply_to import REPLY_TO, Presence
 from bus.topology import Topology
 
 __all__ = ["FIRST_ACCOUNT", "HEARTBEAT_S", "LOST", "REPLY_TO", "Delivery", "Transport", "back_off"]
@@ -63,9 +64,8 @@ class Transport:
         self._connection: Any = None
         self._channel: Any = None
         self._socket: Any = None
-        self._prober: Any = None
-        self._probe: Any = None
         self._ahead: Ahead | None = None
+        self._presence = Presence(lambda: self._dial(login(url), PROBE_S))
 
     def connect(self) -> Transport:
         """Connected; raises Unavailable, naming host and port, when the broker can not be reached."""
@@ -96,7 +96,7 @@ class Transport:
             virtual_host=who.vhost,
             login_method="EXTERNAL" if who.external else "PLAIN",
             ssl=secured if who.scheme == "amqps" else False,
-            heartbeat=HEARTBEAT_S,
+            heartbeat=0 if patience_s else HEARTBEAT_S,  # nobody would beat on the one that only asks
             connect_timeout=10,
             transport_options={"read_timeout": patience_s, "write_timeout": patience_s} if patience_s else {},
         )
@@ -119,9 +119,7 @@ class Transport:
             except LOST:
                 self._connection.collect()
             self._connection = None
-        if self._prober is not None:
-            self._prober.collect()
-            self._prober = self._probe = None
+        self._presence.close()
         if self._socket is not None:
             self._socket.close()  # py-amqp leaves it open when the other end is gone
             self._socket = None
@@ -164,25 +162,8 @@ class Transport:
         return int(kombu.Queue(queue)(self._channel).queue_declare(passive=True).message_count)
 
     def alive(self, reply_to: str) -> bool:
-        """Whether the asker with this direct reply-to address is still there: RabbitMQ knows its address as a queue.
-
-        It is asked by a connection of its own and for a moment only: of an address that was made up, the broker may answer by
-        closing the connection, or never.
-        """
-        try:
-            if self._prober is None:
-                self._prober = self._dial(login(self._url), patience_s=PROBE_S)
-                self._prober.connect()
-                self._probe = self._prober.channel()
-            self._probe.queue_declare(queue=reply_to, passive=True)
-        except amqp.exceptions.NotFound:
-            return False  # py-amqp has opened the channel again
-        except (*LOST, ssl.SSLError):
-            if self._prober is not None:
-                self._prober.collect()
-            self._prober = self._probe = None
-            return False
-        return True
+        """Whether the asker with this direct reply-to address is still there."""
+        return self._presence.is_there(reply_to)
 
     def consume(self, queue: str, prefetch: int = 0, *, no_ack: bool = False) -> None:
         """From now on `receive` gives what this queue holds; prefetch 0 is unlimited."""

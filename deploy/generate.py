@@ -12,8 +12,8 @@ from typing import Any
 
 from bus.discover import Handler, handlers
 from bus.event import CONTENT_TYPE, LARGEST_BODY_BYTES
+from bus.reply_to import REPLY_TO
 from bus.topology import EVENTS, GATE, INGRESS, REQUESTS, Topology, topology
-from bus.transport import REPLY_TO
 from pilot import VERSION
 from schemas import catalogue, exchange_of, journaled, key_of
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import pytest
 
 from bus.errors import Unroutable
+from bus.reply_to import REPLY_TO
 from bus.topology import Binding, Queue, Topology
-from bus.transport import REPLY_TO, Delivery, Transport
+from bus.transport import Delivery, Transport
 from tests.fix_broker import Vhost
 
 
