@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 
 import psycopg
@@ -26,6 +27,8 @@ _STORE = """WITH came AS (
     INSERT INTO bus.events (event_id, type, subject, body) SELECT id, type, subject, body FROM came
 )
 INSERT INTO bus.unsent (unsent_id) SELECT id FROM came"""
+
+TOGETHER = 200  # so many events are stored at once while others are made
 
 T = TypeVar("T")
 
@@ -155,8 +158,12 @@ def _answered(
 
 def outright(function: Callable[..., Iterable[T]], *arguments: Any) -> list[T]:
     """What a handler's function gives that is called once, not together with others. Raises Bug with what it raised."""
+    return list(_as_it_comes(function, *arguments))
+
+
+def _as_it_comes(function: Callable[..., Iterable[T]], *arguments: Any) -> Iterator[T]:
     try:
-        return list(function(*arguments))
+        yield from function(*arguments)
     except (Later, psycopg.Error):
         raise
     except Exception as problem:
@@ -203,13 +210,15 @@ def serve(
     A reply may also be to a request of an earlier call with the same memory. When it raises, nothing has happened.
     """
     memory = memory_of(handler) if memory is None else memory
+    replies: dict[str, Event] = {}
+    stored: list[Stored] = []
     kept = fault = False
     try:
         with connection.transaction(), connection.pipeline():  # what is chosen next, while what was chosen is written
-            db = Direct(connection, handler.sql)
-            found = _signed(handler, outright(handler.function, requests, wakes, db, memory), words)
-            replies = {str(event.causationid): event for event in found if event.type.endswith(".reply")}
-            stored = store(connection, [event for event in found if not event.type.endswith(".reply")], words)
+            coming = _as_it_comes(handler.function, requests, wakes, Direct(connection, handler.sql), memory)
+            while some := _signed(handler, islice(coming, TOGETHER), words):
+                replies |= {str(event.causationid): event for event in some if event.type.endswith(".reply")}
+                stored += store(connection, [event for event in some if not event.type.endswith(".reply")], words)
         kept = True
     except (Later, psycopg.OperationalError):
         raise

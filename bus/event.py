@@ -6,11 +6,11 @@ import json
 import os
 import re
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from schemas import Invalid, is_moment
@@ -50,6 +50,7 @@ def _moment(since_ms: int) -> str:
 
 
 _chance: list[bytes] = []
+_VARIANTS = {letter: "89ab"[int(letter, 16) & 3] for letter in "0123456789abcdef"}
 
 
 def new_id() -> str:
@@ -60,7 +61,8 @@ def new_id() -> str:
         many = os.urandom(16 * _AT_ONCE)
         _chance.extend(many[at : at + 16] for at in range(16, len(many), 16))
         drawn = many[:16]
-    return str(uuid.UUID(bytes=drawn, version=4))
+    text = drawn.hex()  # the version is 4, and the variant's two bits are 10 (RFC 9562)
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANTS[text[16]]}{text[17:20]}-{text[20:]}"
 
 
 os.register_at_fork(after_in_child=_chance.clear)  # or parent and child would draw the same
@@ -131,8 +133,10 @@ class Event:
     def _but(self, **changes: Any) -> Event:
         # a third of what dataclasses.replace takes, and every event is changed some times on its way
         other = object.__new__(Event)
-        for name in _NAMES:
-            object.__setattr__(other, name, changes[name] if name in changes else getattr(self, name))
+        for keep, value in zip(_KEEP, _told(self), strict=True):
+            keep(other, value)
+        for name, value in changes.items():
+            object.__setattr__(other, name, value)
         object.__setattr__(other, "_raw", None)
         return other
 
@@ -193,6 +197,8 @@ class Event:
 
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _NAMES = tuple(name for name in Event.__slots__ if name != "_raw")
+_KEEP = tuple(Event.__dict__[name].__set__ for name in _NAMES)
+_told = attrgetter(*_NAMES)
 _ATTRIBUTES = tuple(name for name in _NAMES if name != "data")
 _FIXED = {"specversion": "1.0", "datacontenttype": "application/json"}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from bus import Db, Event, now
@@ -23,7 +24,8 @@ MEMORY = Memory
 START_WITHIN_S = 120
 LONGEST_WAIT_S = 1200  # the broker closes a channel whose delivery waits for 30 minutes
 MOST_AT_ONCE = 500
-CHUNK = 100
+CHUNK = 50
+TRIES = 3
 JUST_NOW_S = 2.0  # whoever asked so lately is taken to wait for the answer
 OTHERS_WORD = ("Owner", "OwnerGroup")  # whose jobs a pilot takes is not the pilot's to say
 
@@ -43,6 +45,24 @@ def offered(resource: Mapping[str, Any], pilot: Mapping[str, Any], vos: Sequence
 
 def serve(requests: Sequence[Event], wakes: Sequence[Event], db: Db, memory: Memory) -> Iterable[Event]:
     memory.hear(wakes, db)
+    asks = yield from _let_in(requests, db, memory)
+    picks, refused = memory.standing(db, memory.choose_for_parked(db, MOST_AT_ONCE))
+    for ask, reason in refused:
+        yield ask.event.refuse("denied", reason)
+    without = yield from _give(picks, asks, db, memory)
+    settled = _settled(without, db)  # of the others, the claim has said whether they are
+    for ask in without:
+        if claim := settled.get(ask.event.id):
+            yield _given(ask, claim, memory)
+        else:
+            yield from _told_nothing(memory.park(ask), db, memory)
+    yield from _told_nothing(memory.lapsed(), db, memory)
+    if offers := memory.offers.due():
+        db.run("keep_offers", rows=json.dumps(offers))
+
+
+def _let_in(requests: Sequence[Event], db: Db, memory: Memory) -> Generator[Event, None, list[Ask]]:
+    """The requests whose pilots may have jobs and still wait for the answer; the banned are refused."""
     pilots = memory.pilots(db, [request.authid or "" for request in requests])
     asks = []
     for request in requests:
@@ -51,23 +71,7 @@ def serve(requests: Sequence[Event], wakes: Sequence[Event], db: Db, memory: Mem
             yield request.refuse("denied", pilot["banned"])
         elif request.age_s < JUST_NOW_S or memory.is_there(request.id):
             asks.append(_ask(request, offered(request.data["resource"], pilot, list(memory.waiting.least)), memory))
-    picks = memory.choose_for_parked(db, MOST_AT_ONCE)
-    without = []
-    for ask in asks:
-        if pick := memory.choose(ask, db):
-            picks.append(pick)
-        else:
-            without.append(ask)
-    settled = _settled(without, db)  # of the others, the claim says whether they are
-    for ask in without:
-        if claim := settled.get(ask.event.id):
-            yield _given(ask, claim, memory)
-        else:
-            yield from _park(ask, db, memory)
-    yield from _give(picks, db, memory)
-    yield from _told_nothing(memory.lapsed(), db, memory)
-    if offers := memory.offers.due():
-        db.run("keep_offers", rows=json.dumps(offers))
+    return asks
 
 
 def _ask(request: Event, resource: Mapping[str, Any], memory: Memory) -> Ask:
@@ -85,10 +89,6 @@ def _settled(asks: Sequence[Ask], db: Db) -> dict[str, dict[str, Any]]:
     return {str(row["event_id"]): row for row in rows}
 
 
-def _park(ask: Ask, db: Db, memory: Memory) -> Iterable[Event]:
-    return _told_nothing(memory.park(ask), db, memory)
-
-
 def _told_nothing(asks: Sequence[Ask], db: Db, memory: Memory) -> Iterable[Event]:
     """Each hears why there is nothing for it, and it is kept."""
     rows = []
@@ -100,43 +100,47 @@ def _told_nothing(asks: Sequence[Ask], db: Db, memory: Memory) -> Iterable[Event
         db.run("keep_empties", rows=json.dumps(rows))
 
 
-def _give(picks: Sequence[Pick], db: Db, memory: Memory) -> Iterable[Event]:
-    """The picks are claimed, as far as pilots' standing, limits and other matchers allow, or else others for the same pilots.
+def _give(picks: Sequence[Pick], asks: Sequence[Ask], db: Db, memory: Memory) -> Generator[Event, None, list[Ask]]:
+    """The picks, and jobs that are chosen for these requests, are claimed; gives the requests for which there is none.
 
     Limits are locked before jobs, and usage last: match.release does the same.
     """
-    picks, refused = memory.standing(db, picks)
-    for ask, reason in refused:
-        yield ask.event.refuse("denied", reason)
-    rows = db.all("limits", sites=sorted({pick.ask.profile.site for pick in picks})) if picks else []
+    concerned = [*(pick.ask for pick in picks), *(asks if memory.waiting.heads.some else ())]
+    rows = db.all("limits", sites=sorted({ask.profile.site for ask in concerned})) if concerned else []
     limits = Limits(rows, rows[0]["now_s"] if rows else 0.0)
     won: list[Pick] = []
-    for last in (False, False, True):
-        picks, without = memory.within(limits, picks, db)
-        for ask in without:
-            yield from _park(ask, db, memory)
-        lost = yield from _claim(picks, limits, won, db, memory)
+    without: list[Ask] = []
+    for _ in range(TRIES):
+        asks = yield from _claim(_chosen(picks, asks, limits, without, db, memory), limits, won, db, memory)
         picks = []
-        for ask in lost:
-            # where others are faster, it is asked about again when they have committed
-            if not last and (pick := memory.choose(ask, db)):
-                picks.append(pick)
-            else:
-                yield from _park(ask, db, memory)
     if changed := limits.changed():
         db.run("write_limits", changed=json.dumps(changed))
     if won:
         db.run("use", changes=json.dumps(_used(won, memory)))
+    return [*without, *asks]  # where others were faster, it is asked about again when they have committed
 
 
-def _claim(picks: Sequence[Pick], limits: Limits, won: list[Pick], db: Db, memory: Memory) -> Any:
+def _chosen(
+    parked: Sequence[Pick], asks: Sequence[Ask], limits: Limits, without: list[Ask], db: Db, memory: Memory
+) -> Iterator[list[Pick]]:
+    """Picks that limits allow, some at a time: what was picked already, and for the requests; or they go without."""
+    for first in range(0, len(parked), CHUNK):
+        picks, none = memory.within(limits, parked[first : first + CHUNK], db)
+        without += none
+        yield picks
+    for first in range(0, len(asks), CHUNK):
+        found = [(ask, memory.choose(ask, db)) for ask in asks[first : first + CHUNK]]
+        picks, none = memory.within(limits, [pick for _, pick in found if pick is not None], db)
+        without += [*(ask for ask, pick in found if pick is None), *none]
+        yield picks
+
+
+def _claim(
+    chosen: Iterable[list[Pick]], limits: Limits, won: list[Pick], db: Db, memory: Memory
+) -> Generator[Event, None, list[Ask]]:
     """What could be claimed is given; gives the requests whose job was somebody else's by then."""
-    picks = sorted(picks, key=lambda pick: tuple(pick.ask.who.values()))  # the order in which claims lock requests
-    chunks = [picks[first : first + CHUNK] for first in range(0, len(picks), CHUNK)]
-    # the database works on one chunk while the next is written down, and the answers of the one before
-    begun = [(chunk, db.begin("claim", picks=_rows(chunk, memory), within_s=START_WITHIN_S)) for chunk in chunks]
     lost: list[Ask] = []
-    for pick, claim in ((pick, claim) for chunk, rows in begun for pick, claim in _outcomes(chunk, rows())):
+    for pick, claim in _outcomes(chosen, db, memory):
         if claim is not None and claim["outcome"] == "claimed":
             won.append(pick)
             yield _matched(pick, claim)
@@ -155,13 +159,20 @@ def _claim(picks: Sequence[Pick], limits: Limits, won: list[Pick], db: Db, memor
     return lost
 
 
+def _outcomes(chosen: Iterable[list[Pick]], db: Db, memory: Memory) -> Iterator[tuple[Pick, dict[str, Any] | None]]:
+    """Each pick with what came of its claim; the database works on some while others are chosen, and told."""
+    before: list[Pick] = []
+    rows: Callable[[], Sequence[dict[str, Any]]] = list
+    for picks in chain(chosen, ([],)):
+        claims = {row["number"]: row for row in rows()}
+        picks.sort(key=lambda pick: pick.ask.wish)  # the order in which claims lock requests
+        rows = db.begin("claim", picks=_rows(picks, memory), within_s=START_WITHIN_S) if picks else list
+        yield from ((pick, claims.get(number)) for number, pick in enumerate(before))
+        before = picks
+
+
 def _rows(picks: Sequence[Pick], memory: Memory) -> str:
     return json.dumps([_row(number, pick, memory) for number, pick in enumerate(picks)])
-
-
-def _outcomes(picks: Sequence[Pick], rows: Sequence[dict[str, Any]]) -> Iterable[tuple[Pick, dict[str, Any] | None]]:
-    claims = {row["number"]: row for row in rows}
-    return ((pick, claims.get(number)) for number, pick in enumerate(picks))
 
 
 def _row(number: int, pick: Pick, memory: Memory) -> dict[str, Any]:
