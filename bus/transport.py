@@ -249,8 +249,9 @@ class Transport:
                 self.publish("", address, body, confirm=False, transient=True, correlation_id=correlation)
             return
         self._beat()
+        where = {"channel": self._channel.channel_id, "frame_bytes": self._channel.connection.frame_max}
         told = [
-            published("", address, body, channel=self._channel.channel_id, user_id=self.account, correlation_id=correlation or "")
+            published("", address, body, user_id=self.account, correlation_id=correlation or "", **where)
             for address, correlation, body in replies
         ]
         self._connection.connection.transport.write(b"".join(told))

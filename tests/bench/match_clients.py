@@ -69,6 +69,7 @@ def by_the_clock(crowd: Crowd, per_s: float, warm_up_s: float, seconds: float) -
         answers = crowd.answers(began_s + number / per_s - time.monotonic() if number < total else 0.1)
         heard.take(answers)
         _note(heard, [(answer.at_s, planned[answer.request_id]) for answer in answers], began_s + warm_up_s)
+    heard.processor_us = 1e6 * time.process_time() / max(1, number)
     # who has no answer yet has waited so long at least
     _note(heard, [(time.monotonic(), planned[request_id]) for request_id in crowd.asking], began_s + warm_up_s)
     return heard

@@ -102,19 +102,25 @@ def bus(bench: Bench, name: str) -> None:
     with impersonator(bench.told) as url, services("match") as matchers:
         since = stopwatch(bench.told, matchers)
         heard = client(bench, url, keep_asking, 4.0, bench.seconds(15.0))
-        spent = since()
+        note(bench, name, since(), heard)
     bench.figures[f"bus_per_s_{name}"] = heard.per_s
+    bench.beside[f"{name}: requests that were told there is nothing"] = heard.empty
+
+
+def note(bench: Bench, name: str, spent: dict[str, float], heard: Heard) -> None:
+    """What a match has cost whom."""
     for who in ("matcher", "broker", "postgres"):
         bench.beside[f"{name}: processor microseconds of a match, {who}"] = 1e6 * spent[who] / max(1, len(heard.jobs))
     bench.beside[f"{name}: processor microseconds of a match, clients"] = heard.processor_us
-    bench.beside[f"{name}: requests that were told there is nothing"] = heard.empty
 
 
 def p99(bench: Bench) -> None:
     """bus_p99_ms_at_500: from the planned moment of a request to its reply, 500 a second."""
     bench.tidy()
-    with impersonator(bench.told) as url, services("match"):
+    with impersonator(bench.told) as url, services("match") as matchers:
+        since = stopwatch(bench.told, matchers)
         heard = client(bench, url, by_the_clock, 500.0, 4.0, bench.seconds(25.0))
+        note(bench, "p99", since(), heard)
     bench.beside["bus_p50_ms_at_500"] = percentile(heard.delays_ms, 0.5)
     bench.figures["bus_p99_ms_at_500"] = percentile(heard.delays_ms, 0.99)
 
