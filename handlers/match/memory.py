@@ -17,6 +17,7 @@ from handlers.match.heads import Entry
 from handlers.match.offers import Offers
 from handlers.match.parked import Ask, Parked
 from handlers.match.sizes import occupied
+from handlers.match.takers import Takers
 from handlers.match.waiting import Waiting
 from schemas.rules.limits import Limits, concerns
 from schemas.rules.shares import HOUSE, Policy
@@ -46,6 +47,7 @@ class Memory:
         """The policy that decides whose turn it is, and the one that only says whose it would have been, if there is any."""
         self.shadow = policies[1].name if policies[1] is not None else None
         self.waiting, self.parked = Waiting([policy.score for policy in policies if policy is not None]), Parked()
+        self._takers = Takers(self.parked, self.waiting.serves)
         self.limits = Barred()
         self.offers = Offers()
         self.is_there: Callable[[str], bool] = lambda _request_id: True
@@ -65,6 +67,7 @@ class Memory:
         self.waiting.look(db)
         if self.waiting.index is not index:
             self.parked.forget_idle()
+            self._takers.forget()
         self.waiting.hear((wake.data for wake in told if wake.type == "job.waiting.v1"), db)
         for wake in told:
             if wake.type == "pilot.disconnected.v1":
@@ -131,7 +134,7 @@ class Memory:
         """Jobs for requests that wait, no more than so many; a queue that none of them serves wakes nobody any more."""
         picks: list[Pick] = []
         most = 1 if self._careful else most
-        for profile in self.parked.profiles():
+        for profile in self._takers.profiles(self.waiting.woken & self.waiting.heads.some):
             self.waiting.woken &= self.waiting.heads.some
             if not self.waiting.woken:
                 break

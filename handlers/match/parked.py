@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,8 +63,9 @@ class Parked:
 
     def __init__(self) -> None:
         self.asks: dict[str, Ask] = {}
+        self.known: list[Profile] = []  # every profile, in the order in which they came; another list when some are forgotten
+        self.order: list[Tightness] = []  # those with requests, the smallest resource first
         self._profiles: dict[str, Profile] = {}
-        self._order: list[Tightness] = []
         self._idle_bytes = 0
         self._of: dict[str, dict[str, None]] = {}
         self._due: list[tuple[float, str]] = []
@@ -82,21 +83,27 @@ class Parked:
             tightness = (processors, gpus, memory_mb, cpu_time_s, key)
             ce = canonical.get("GridCE")
             profile = Profile(key, canonical, tightness, str(canonical.get("Site", "")), ce if isinstance(ce, str) else "")
-            self._profiles[key] = profile
+            self._know(profile)
         return profile
+
+    def _know(self, profile: Profile) -> None:
+        self._profiles[profile.key] = profile
+        self.known.append(profile)
 
     def forget_idle(self) -> None:
         """Profiles that nobody waits with are not known any more."""
-        self._profiles = {key: known for key, known in self._profiles.items() if known.asks}
+        self.known = [profile for profile in self.known if profile.asks]
+        self._profiles = {profile.key: profile for profile in self.known}
         self._idle_bytes = 0
 
     def add(self, ask: Ask) -> Ask | None:
         """It waits; the oldest of its account does not any more when there are too many, and is given."""
         self.drop(ask.event.id)
-        profile = ask.profile
+        profile = ask.profile = self._profiles.get(ask.profile.key, ask.profile)
+        if profile.key not in self._profiles:  # it was forgotten while it was idle
+            self._know(profile)
         if not profile.asks:
-            insort(self._order, profile.tightness)
-            self._profiles[profile.key] = profile
+            insort(self.order, profile.tightness)
         profile.asks[ask.event.id] = ask
         self.asks[ask.event.id] = ask
         heapq.heappush(self._due, (ask.due_s, ask.event.id))
@@ -115,16 +122,16 @@ class Parked:
             del self._of[ask.account]
         del ask.profile.asks[ask_id]
         if not ask.profile.asks:
-            del self._order[bisect_left(self._order, ask.profile.tightness)]
+            del self.order[bisect_left(self.order, ask.profile.tightness)]
         return ask
 
     def of(self, account: str) -> list[Ask]:
         """What this account has asked."""
         return [self.asks[ask_id] for ask_id in self._of.get(account, ())]
 
-    def profiles(self) -> Iterator[Profile]:
-        """Those with requests that wait, the smallest resource first: a large one is kept for what needs it."""
-        for tightness in list(self._order):
+    def waiting(self, order: Sequence[Tightness]) -> Iterator[Profile]:
+        """Of these profiles, those with requests; in the order of `order` the smallest resource is first."""
+        for tightness in list(order):
             if (profile := self._profiles.get(tightness[4])) is not None and profile.asks:
                 yield profile
 
