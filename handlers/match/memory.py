@@ -79,6 +79,7 @@ class Memory:
         self._let_in(self.limits.over(time.monotonic()))
         while self._aside and self._aside[0][0] <= time.monotonic():
             self.waiting.look_into(self._aside.pop(0)[1])
+        self.waiting.read_ahead(db)
 
     def _let_in(self, more: bool) -> None:  # noqa: FBT001
         if more:

@@ -24,7 +24,7 @@ from schemas.rules.shares import Score
 
 FRESH_S = 1.0
 ANEW_S = 30.0
-MOST_DRY = 500
+MOST_READ = 8_000
 MOST_SWEPT = 200
 MOST_EMPTY = 2_000
 FEW_NEW = 4
@@ -88,6 +88,11 @@ class Waiting:
                     self.heads.unread(slot)
                 self.woken |= 1 << slot
                 self._place(slot)
+
+    def read_ahead(self, db: Db) -> None:
+        """Queues of which no job is known any more are read on before one of them is wanted."""
+        if self.heads.dry:
+            self._read_on(db, next(iter(self.heads.dry)))
 
     def look_again(self) -> None:
         """Nothing that changes seldom is taken as known."""
@@ -275,13 +280,15 @@ class Waiting:
 
     def _read_on(self, db: Db, slot: int) -> None:
         """More of this queue's jobs are known, and of some others' that have run dry."""
-        slots = [slot, *(dry for dry in self.heads.dry if dry != slot)][:MOST_DRY]
-        wanted = []
-        for one in slots:
+        wanted, rows = [], 0
+        for one in (slot, *(dry for dry in self.heads.dry if dry != slot)):
             priority, job_id, _ = self.heads.read_to(one)
             after = {"queue_id": self.index.queue_ids[one], "priority": -priority, "job_id": job_id}
             wanted.append({"slot": one, "ahead": self.heads.ahead(one)} | after)
-        found: dict[int, list[Entry]] = {one: [] for one in slots}
+            rows += self.heads.ahead(one)
+            if rows >= MOST_READ:
+                break
+        found: dict[int, list[Entry]] = {int(one["slot"]): [] for one in wanted}
         for row in db.all("heads", wanted=json.dumps(wanted)):
             found[row["slot"]].append(entry_of(row))
         for one, entries in found.items():
