@@ -182,7 +182,7 @@ def _settings(port: int) -> dict[str, str]:
         "password_encryption": "scram-sha-256",
         "shared_buffers": f"{_buffers_mb()}MB",
         # a page is written whole into the log when it changes first after a checkpoint: so, fewer of them, and packed
-        "wal_compression": "on",
+        "wal_compression": "lz4",
         "max_wal_size": "4GB",
         "checkpoint_timeout": "15min",
         "max_connections": "100",
