@@ -13,6 +13,7 @@ from bus.event import CONTENT_TYPE
 
 METHOD, HEADER, BODY = 1, 2, 3
 OVERHEAD_BYTES = 8
+FRAME_BYTES = 1 << 17
 READ_BYTES = 1 << 16
 _PUBLISH = struct.pack(">HHH", 60, 40, 0)
 # in the order of their bits, which is that of the properties: content type, delivery mode, correlation, reply-to, user
@@ -38,8 +39,9 @@ def published(
     durable: bool = False,
     correlation_id: str = "",
     reply_to: str = "",
+    frame_bytes: int = FRAME_BYTES,
 ) -> bytes:
-    """The frames of one message, which is no larger than a frame may be."""
+    """The frames of one message, whose body is in as many frames of at most so many bytes as it needs."""
     flags, values = _FLAGS["mode"], [_CONTENT_TYPE, b"\2" if durable else b"\1"]
     for name, value in (("correlation_id", correlation_id), ("reply_to", reply_to), ("user_id", user_id)):
         if value:
@@ -47,9 +49,11 @@ def published(
             values.append(short(value))
     method = b"".join((_PUBLISH, short(exchange), short(routing_key), b"\0"))
     header = b"".join((struct.pack(">HHQH", 60, 0, len(body), flags), *values))
+    most = frame_bytes - OVERHEAD_BYTES
+    pieces = [body] if 0 < len(body) <= most else [body[at : at + most] for at in range(0, len(body), most)]
     return b"".join(
         part
-        for kind, payload in ((METHOD, method), (HEADER, header), (BODY, body))
+        for kind, payload in ((METHOD, method), (HEADER, header), *((BODY, piece) for piece in pieces))
         for part in (struct.pack(">BHI", kind, channel, len(payload)), payload, b"\xce")
     )
 

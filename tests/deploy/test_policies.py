@@ -90,10 +90,10 @@ def test_who_has_a_score_that_is_no_number_is_served_last_and_nobody_else_loses_
     turns.use(0, 1)
     served = []
     for _ in range(9):
-        slot = turns.next(0b11111)
-        assert slot is not None
-        turns.use(slot, 1)
-        served.append("badec"[slot])
+        chosen_slot = turns.next(0b11111)
+        assert chosen_slot is not None
+        turns.use(chosen_slot, 1)
+        served.append("badec"[chosen_slot])
     assert served == ["a", "c", *"de" * 3, "d"]
     turns.account(
         [{"owner_group": group, "owner": "ada", "processors": 2 if group == "b" else 3, "core_s": 0.0} for group in "badec"]
