@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import uuid
 from typing import Any
 
+import psycopg
 import pytest
 
+from bus.event import now
 from bus.postgres import Direct
 from handlers.match.parked import MOST_OF_AN_ACCOUNT
 from schemas.rules.matching import requirements
@@ -126,3 +130,39 @@ def test_who_is_crowded_out_is_told_with_all_others_so_that_matchers_keep_in_one
     matcher.asked(*(match_request("p1", MaxRAM=1000 + n) for n in range(MOST_OF_AN_ACCOUNT + 5)))
     assert kept.count("keep_empties") == 1
     assert story.rows("SELECT count(*) FROM match.empties") == [(5,)]
+
+
+def test_reasons_are_locked_in_one_order(story: Story, test_dsn: str) -> None:
+    rows = [
+        {
+            "pilot_id": "p1",
+            "request_id": str(uuid.uuid4()),
+            "at": now(),
+            "site": "A.B",
+            "resource": {"MaxRAM": n},
+            "reasons": {"queues": 0},
+        }
+        for n in range(20)
+    ]
+    digest = "SELECT match.digest_of(%s::jsonb, %s::jsonb)"
+    rows.sort(key=lambda row: str(story.rows(digest, json.dumps(row["resource"]), json.dumps(row["reasons"]))[0][0]))
+    keep = "SELECT match.keep_empties(%s)"
+    done: list[bool] = []
+
+    def other() -> None:
+        with psycopg.connect(test_dsn) as connection:
+            again = [row | {"request_id": str(uuid.uuid4())} for row in reversed(rows)]
+            connection.execute(keep, (json.dumps(again),))
+        done.append(True)
+
+    with story._db.transaction():
+        story._db.execute("SET LOCAL lock_timeout = '5s'")
+        story._db.execute(keep, (json.dumps(rows[:1]),))
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+        story._db.execute(keep, (json.dumps(rows[1:]),))  # whoever waits for the first has none of the others
+    thread.join(20)
+    assert done == [True]
+    assert story.rows("SELECT (SELECT count(*) FROM match.empties), (SELECT count(*) FROM match.reasons)") == [(40, 20)]
