@@ -61,8 +61,8 @@ class Presence:
         if self._connection is None:
             self._connection = self._dial()
             self._connection.connect()
-            self._socket = getattr(self._connection.connection.transport, "sock", None)
             self._channel = self._connection.channel()
+            self._socket = getattr(self._channel.connection.transport, "sock", None)
         try:
             self._channel.queue_declare(queue=address, passive=True)
         except amqp.exceptions.NotFound:

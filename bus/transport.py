@@ -62,6 +62,8 @@ class Transport:
         self._returned: list[Exception] = []
         self._beat_at = 0.0
         self._connection: Any = None
+        self._raw: Any = None  # what the channel is of: kombu's and py-amqp's own properties dial again when it is gone
+        self._wire: Any = None
         self._channel: Any = None
         self._socket: Any = None
         self._ahead: Ahead | None = None
@@ -73,10 +75,11 @@ class Transport:
         try:
             self._connection = kombu.Connection(self._url) if who.scheme == "memory" else self._dial(who)
             self._connection.connect()
-            self._socket = getattr(getattr(self._connection.connection, "transport", None), "sock", None)
-            if who.scheme == "amqps":
-                self._ahead = Ahead(self._connection.connection)
             self._open_channel()
+            self._wire = getattr(self._raw, "transport", None)
+            self._socket = getattr(self._wire, "sock", None)
+            if who.scheme == "amqps":
+                self._ahead = Ahead(self._raw)
         except amqp.exceptions.AccessRefused as problem:
             raise Unavailable(f"the broker at {who.host}:{who.port} refuses the account {self.account}") from problem
         except (*LOST, ssl.SSLError) as problem:
@@ -104,6 +107,7 @@ class Transport:
     def _open_channel(self) -> None:
         self._deliveries.clear()
         self._channel = self._connection.channel()
+        self._raw = self._channel.connection
         self._channel.auto_decode = False
         if hasattr(self._channel, "events"):
             self._channel.events["basic_return"].add(self._on_return)
@@ -195,16 +199,21 @@ class Transport:
         had = len(self._deliveries)
         try:
             if self._ahead is None:
-                self._connection.drain_events(timeout=timeout_s or 0.0001)
+                self._connection.transport.drain_events(self._raw, timeout=timeout_s or 0.0001)
             else:
                 self._ahead.read(timeout_s or 0.0001)
         except TimeoutError:
             return False
         return len(self._deliveries) > had
 
+    def _live(self) -> None:
+        if not getattr(self._wire, "connected", True):
+            raise ConnectionError("the connection to the broker is lost")
+
     def _beat(self) -> None:
+        self._live()
         if time.monotonic() > self._beat_at and self._connection.supports_heartbeats:
-            self._connection.heartbeat_check(rate=2)
+            self._connection.transport.heartbeat_check(self._raw, rate=2)
             self._beat_at = time.monotonic() + HEARTBEAT_S / 4
 
     def publish(
@@ -249,18 +258,18 @@ class Transport:
                 self.publish("", address, body, confirm=False, transient=True, correlation_id=correlation)
             return
         self._beat()
-        where = {"channel": self._channel.channel_id, "frame_bytes": self._channel.connection.frame_max}
+        where = {"channel": self._channel.channel_id, "frame_bytes": self._raw.frame_max}
         told = [
             published("", address, body, user_id=self.account, correlation_id=correlation or "", **where)
             for address, correlation, body in replies
         ]
-        self._connection.connection.transport.write(b"".join(told))
+        self._wire.write(b"".join(told))
 
     def ack(self, deliveries: list[Delivery]) -> None:
         """The broker may forget these."""
         if self._ahead is not None and len(deliveries) > 1:
-            frames = acknowledged([delivery.tag for delivery in deliveries], self._channel.channel_id)
-            self._connection.connection.transport.write(frames)
+            self._live()
+            self._wire.write(acknowledged([delivery.tag for delivery in deliveries], self._channel.channel_id))
             return
         for delivery in deliveries:
             self._channel.basic_ack(delivery.tag)

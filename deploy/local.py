@@ -39,10 +39,13 @@ def _own() -> dict[str, str]:
     return {name: os.environ[name] for name in wanted if name in os.environ}
 
 
-def invite(client_url: str, ca_file: str, site: str, count: int, lifetime_s: int = 86_400) -> list[tuple[str, str]]:
-    """So many pilots may come to a site: the id and the enrolment secret of each."""
+def invite(
+    client_url: str, ca_file: str, site: str, count: int, lifetime_s: int = 86_400, bound: Mapping[str, str] | None = None
+) -> list[tuple[str, str]]:
+    """So many pilots may come to a site, bound also to ce, vo, owner, owner_group: the id and the enrolment secret of each."""
+    asked = {"site": site, "count": count, "lifetime_s": lifetime_s} | dict(bound or {})
     with Client(client_url, ca_file, component="invite") as bus:
-        pilots = bus.ask("pilot.invite.v1", {"site": site, "count": count, "lifetime_s": lifetime_s})["pilots"]
+        pilots = bus.ask("pilot.invite.v1", asked)["pilots"]
     return [(pilot["pilot_id"], pilot["secret"]) for pilot in pilots]
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from bus.discover import load
 from bus.settings import Settings
 from deploy.verbs.common import USAGE, Failure
-from schemas.rules.shares import HOUSE, Policy, Score
+from schemas.rules.shares import HOUSE, Policy, Score, ordered
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _TRIED = (0, 0.0, 1000.0), (8, 86_400.0, 1000.0)
@@ -41,7 +41,7 @@ def _policy(setting: str, name: str, houses: Sequence[Path]) -> Policy:
         raise Failure(f"{setting} is {name!r}, and no extension has policies/{name}.py: {known}", USAGE)
     if len(found) > 1:
         raise Failure(f"{setting} is {name!r}, which is both {found[0]} and {found[1]}", USAGE)
-    return Policy(name, _score(name, found[0]))
+    return Policy(name, ordered(_score(name, found[0])))
 
 
 def _score(name: str, path: Path) -> Score:

@@ -168,7 +168,7 @@ def _durability() -> dict[str, str]:
 def _buffers_mb() -> int:
     """An eighth of this machine's memory, as far as that is of use here; it is taken only as it is used."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
-    return max(128, min(1024, memory // 8))
+    return max(128, min(4096, memory // 8))
 
 
 def _settings(port: int) -> dict[str, str]:

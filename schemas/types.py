@@ -840,6 +840,8 @@ class PilotInviteV1(TypedDict):
     site: str
     ce: NotRequired[str]
     vo: NotRequired[str]
+    owner: NotRequired[str]
+    owner_group: NotRequired[str]
     tags: NotRequired[list[str]]
     count: NotRequired[int]
     pilot_id: NotRequired[str]
@@ -867,6 +869,8 @@ class PilotInvitedV1(TypedDict):
     site: str
     ce: NotRequired[str]
     vo: NotRequired[str]
+    owner: NotRequired[str]
+    owner_group: NotRequired[str]
     invited_by: str
     expires_at: str
 

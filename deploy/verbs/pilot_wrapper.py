@@ -21,6 +21,10 @@ from deploy.verbs.common import STACK, USAGE, Failure, Json, client_settings, pr
 def run(
     out: Annotated[Path, typer.Option(help="The file to write; it holds the secret, so it is yours alone.")],
     site: Annotated[str, typer.Option(help="Invite a pilot of this site, and put its secret in; operators.")] = "",
+    ce: Annotated[str, typer.Option(help="The computing element at which it will be.")] = "",
+    vo: Annotated[str, typer.Option(help="The one community that it serves.")] = "",
+    owner: Annotated[str, typer.Option(help="A private pilot: the one user whose jobs it takes.")] = "",
+    owner_group: Annotated[str, typer.Option(help="A private pilot: the one group whose jobs it takes.")] = "",
     hours: Annotated[float, typer.Option(help="So long it starts, and its secret is good.", min=0.01, max=336)] = 24.0,
     json: Json = False,  # noqa: FBT002 - an option of the command line
 ) -> None:
@@ -31,10 +35,13 @@ def run(
         told = settings(read_settings(kept))
     if not told.release_dir:
         raise Failure("there is no release key here: PILOTBUS_RELEASE_DIR is not set", USAGE)
+    bound = {name: said for name, said in (("ce", ce), ("vo", vo), ("owner", owner), ("owner_group", owner_group)) if said}
+    if bound and not site:
+        raise Failure("--ce, --vo, --owner and --owner-group are for a pilot that is invited: give --site", USAGE)
     secret = ""
     if site:
         mine = client_settings()
-        ((_, secret),) = local.invite(mine.client_amqp_url, mine.ca_file, site, 1, max(60, int(hours * 3600)))
+        ((_, secret),) = local.invite(mine.client_amqp_url, mine.ca_file, site, 1, max(60, int(hours * 3600)), bound)
     with tempfile.TemporaryDirectory(prefix="pilotbus-") as folder:
         archive = Path(folder) / "pilot.pyz"
         digest = build(archive, told.houses)

@@ -50,7 +50,7 @@ class Barred:
             if attribute == ALL_JOBS:
                 return index.all
             if attribute in _NAMED:
-                mask |= index.naming(_NAMED[attribute], value)
+                mask |= index.naming(_NAMED[attribute], (value,))
         return mask
 
     def job_groups(self, profile: Profile) -> frozenset[str]:

@@ -7,7 +7,7 @@ What it says is what `schemas.rules.matching.unmet` says of each queue alone; te
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from schemas.rules.matching import (
@@ -39,7 +39,7 @@ class Values:
             self.of[value] = self.of.get(value, 0) | bit
             self.some |= bit
 
-    def naming(self, values: list[str]) -> int:
+    def naming(self, values: Iterable[str]) -> int:
         """The queues that name at least one of these."""
         mask = 0
         for value in values:
@@ -108,9 +108,9 @@ class Index:
             steps.add(needs.get(name, 0), bit)
         return slot
 
-    def naming(self, field: str, value: str) -> int:
-        """The queues that name this value: of VO, OwnerGroup, Owner, Sites, JobTypes, Tags …"""
-        return self._values[field].of.get(value, 0)
+    def naming(self, field: str, values: Iterable[str]) -> int:
+        """The queues that name one of these values: of VO, OwnerGroup, Owner, Sites, JobTypes, Tags …"""
+        return self._values[field].naming(values)
 
     def serves(self, resource: Mapping[str, Any]) -> int:
         """The queues whose needs the resource meets; how well payloads are kept apart is a policy, and not among them."""

@@ -55,6 +55,7 @@ class Memory:
         self._picks: list[Pick] = []
         self._added: list[Ask] = []
         self._left: list[Ask] = []
+        self._crowded_out: list[Ask] = []
         self._lost: set[int] = set()
         self._wishes: set[tuple[str, str]] = set()
         self._aside: list[tuple[float, int]] = []
@@ -63,10 +64,11 @@ class Memory:
     def hear(self, wakes: Iterable[Event], db: Db) -> None:
         """What these say is known: jobs that wait, pilots that are gone."""
         told = list(wakes)
-        index = self.waiting.index
+        index, masked = self.waiting.index, self.waiting.masked_sites
         self.waiting.look(db)
         if self.waiting.index is not index:
             self.parked.forget_idle()
+        if self.waiting.index is not index or self.waiting.masked_sites != masked:
             self._takers.forget()
         self.waiting.hear((wake.data for wake in told if wake.type == "job.waiting.v1"), db)
         for wake in told:
@@ -95,19 +97,16 @@ class Memory:
             self._pilots.update((row["account"], (now_s, row)) for row in db.all("pilots", accounts=sorted(stale)))
         return {name: self._pilots[name][1] for name in accounts}
 
-    def park(self, ask: Ask) -> list[Ask]:
-        """It waits; given are those of its account that must not wait any more, for there are too many."""
+    def park(self, ask: Ask) -> None:
+        """It waits; the oldest of its account does not any more when there are too many."""
         self._added.append(ask)
-        crowded_out = self.parked.add(ask)
-        return [] if crowded_out is None else [self._leave(crowded_out)]
+        if crowded_out := self.parked.add(ask):
+            self._crowded_out.append(crowded_out)
 
     def lapsed(self) -> list[Ask]:
-        """Those whose time is up; they wait no more."""
-        return [self._leave(ask) for ask in self.parked.overdue(time.monotonic())]
-
-    def forget(self, ask_id: str) -> None:
-        """This request is over, whatever became of it."""
-        self.parked.drop(ask_id)
+        """Those that were crowded out, and those whose time is up; they wait no more."""
+        over, self._crowded_out = [*self._crowded_out, *self.parked.overdue(time.monotonic())], []
+        return [self._leave(ask) for ask in over]
 
     def idle_s(self) -> float:
         """For how long there is nothing to do, if nothing is heard."""
@@ -231,6 +230,8 @@ class Memory:
             return
         for ask in added:
             self.parked.drop(ask.event.id)
+        left += self._crowded_out
+        self._crowded_out.clear()
         for ask in (*left, *(pick.ask for pick in picks if pick.waited)):
             self.parked.add(ask)
         self.waiting.look_again()

@@ -27,6 +27,7 @@ class Profile:
     tightness: Tightness
     site: str
     ce: str
+    masked: Profile | None = None  # the same at a site that is banned
     index: object = None
     mask: int = 0  # the queues that it serves, of the first so many of that index
     seen: int = 0

@@ -14,7 +14,7 @@ from handlers.match.memory import Memory, Pick
 from handlers.match.parked import Ask
 from schemas.rules.explain import told_pilot
 from schemas.rules.limits import Limits
-from schemas.rules.matching import WHOLE_NODE
+from schemas.rules.matching import WHOLE_NODE, is_any_word, several
 
 CONSUMES = ("match.request.v1",)
 WAKES = ("job.waiting.v1", "pilot.disconnected.v1", "match.released.v1")
@@ -27,20 +27,25 @@ MOST_AT_ONCE = 500
 CHUNK = 50
 TRIES = 3
 JUST_NOW_S = 2.0  # whoever asked so lately is taken to wait for the answer
-OTHERS_WORD = ("Owner", "OwnerGroup")  # whose jobs a pilot takes is not the pilot's to say
 
 
 def offered(resource: Mapping[str, Any], pilot: Mapping[str, Any], vos: Sequence[str]) -> dict[str, Any]:
-    """The resource as the house knows it: measured by the node, but placed, owned and tagged as its pilot was enrolled."""
+    """The resource as the house knows it: measured by the node, but placed, owned and tagged as its pilot was enrolled.
+
+    Whose jobs a pilot takes is never the pilot's to say; DIRAC's private pilots take those of the owner of their proxy, and
+    here of whom they were enrolled for. A pilot that was enrolled at no CE is at the first that it names: it gets the jobs
+    for that one alone, and limits of that one count it. DIRAC's "any" names none.
+    """
     placed = {"Site": pilot["site"], "VirtualOrganization": [pilot["vo"]] if pilot["vo"] else list(vos)}
-    if pilot["ce"]:
-        placed["GridCE"] = pilot["ce"]
-    tags = [*_several(resource.get("Tag")), *(pilot["tags"] or ())]
+    first = next((ce for ce in several(resource, "GridCE") if not is_any_word([ce])), "")
+    bound = {"GridCE": pilot["ce"] or first, "Owner": pilot["owner"], "OwnerGroup": pilot["owner_group"]}
+    placed |= {name: value for name, value in bound.items() if value}
+    tags = [*several(resource, "Tag"), *(pilot["tags"] or ())]
     # a pilot that runs something says that its node is not whole just now, whatever it was enrolled with
     not_now = {WHOLE_NODE} if resource.get(WHOLE_NODE) is False else set()
     if pilot["tags"] or not_now:
         placed["Tag"] = [tag for tag in tags if tag not in not_now]
-    return {name: value for name, value in resource.items() if name not in OTHERS_WORD} | placed
+    return {name: value for name, value in resource.items() if name not in bound} | placed
 
 
 def serve(requests: Sequence[Event], wakes: Sequence[Event], db: Db, memory: Memory) -> Iterable[Event]:
@@ -55,8 +60,8 @@ def serve(requests: Sequence[Event], wakes: Sequence[Event], db: Db, memory: Mem
         if claim := settled.get(ask.event.id):
             yield _given(ask, claim, memory)
         else:
-            yield from _told_nothing(memory.park(ask), db, memory)
-    yield from _told_nothing(memory.lapsed(), db, memory)
+            memory.park(ask)
+    yield from _told_nothing(memory.lapsed(), db, memory)  # all at once: two matchers keep what was said in one order
     if offers := memory.offers.due():
         db.run("keep_offers", rows=json.dumps(offers))
 
@@ -94,7 +99,10 @@ def _told_nothing(asks: Sequence[Ask], db: Db, memory: Memory) -> Iterable[Event
     rows = []
     for ask in asks:
         why = memory.reasons(ask)
-        rows.append(ask.who | {"at": now(), "site": ask.profile.site, "resource": ask.profile.resource, "reasons": why})
+        rows.append(
+            ask.who
+            | {"at": now(), "site": ask.profile.site, "resource": memory.waiting.today(ask.profile).resource, "reasons": why}
+        )
         yield ask.event.reply({"job": None, "why": told_pilot(why)})
     if rows:
         db.run("keep_empties", rows=json.dumps(rows))
@@ -103,7 +111,7 @@ def _told_nothing(asks: Sequence[Ask], db: Db, memory: Memory) -> Iterable[Event
 def _give(picks: Sequence[Pick], asks: Sequence[Ask], db: Db, memory: Memory) -> Generator[Event, None, list[Ask]]:
     """The picks, and jobs that are chosen for these requests, are claimed; gives the requests for which there is none.
 
-    Limits are locked before jobs, and usage last: match.release does the same.
+    Limits are locked before jobs, then usage: match.release does the same. What was said and offered is kept last.
     """
     concerned = [*(pick.ask for pick in picks), *(asks if memory.waiting.heads.some else ())]
     rows = db.all("limits", sites=sorted({ask.profile.site for ask in concerned})) if concerned else []
@@ -210,10 +218,6 @@ def _given(ask: Ask, claim: Mapping[str, Any], memory: Memory) -> Event:
     named = {name: claim[name] for name in ("owner", "vo", "description")}
     named["least_isolation"] = memory.waiting.least.get(claim["vo"], "none")
     return ask.event.reply({"job": _about(claim) | named | _input(claim["description"])})
-
-
-def _several(said: Any) -> list[str]:
-    return said if isinstance(said, list) else [said] if said else []
 
 
 def _about(claim: Mapping[str, Any]) -> dict[str, Any]:

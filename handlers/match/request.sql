@@ -38,7 +38,7 @@ CROSS JOIN LATERAL (
 ) next;
 
 -- name: pilots
-SELECT account, banned, site, ce, vo, tags FROM trust.standing(%(accounts)s::text[]);
+SELECT account, banned, site, ce, vo, tags, owner, owner_group FROM trust.standing(%(accounts)s::text[]);
 
 -- name: vos
 SELECT vo, least_isolation FROM registry.vos ORDER BY vo;

@@ -92,8 +92,7 @@ def _since(job: Mapping[str, Any], step: Mapping[str, Any], at: str | None) -> s
 
 
 def _is_at(resource: Mapping[str, Any], limit: Mapping[str, Any]) -> bool:
-    ces = resource.get("GridCE") or ()
-    return resource.get("Site") == limit["site"] and limit["ce"] in ("", *([ces] if isinstance(ces, str) else ces))
+    return resource.get("Site") == limit["site"] and limit["ce"] in ("", resource.get("GridCE"))
 
 
 def _limit(row: Mapping[str, Any]) -> str:

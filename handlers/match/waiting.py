@@ -9,6 +9,7 @@ import gc
 import json
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bus import Db
@@ -19,7 +20,7 @@ from handlers.match.sizes import size
 from handlers.match.turns import Turns
 from schemas.rules.explain import counted
 from schemas.rules.isolation import LEVELS, is_enough
-from schemas.rules.matching import fits, is_whole
+from schemas.rules.matching import fits, is_whole, masked
 from schemas.rules.shares import Score
 
 FRESH_S = 1.0
@@ -47,7 +48,7 @@ class Waiting:
         self._offered_s = 0.0
         self._demanding: dict[str, list[str]] = {}  # by level, the communities for which it is too little
         self._banned_owners: frozenset[str] = frozenset()
-        self._masked_sites: frozenset[str] = frozenset()
+        self.masked_sites: frozenset[str] = frozenset()
 
     def look(self, db: Db) -> None:
         """What changes seldom is as the database had it at most a second ago."""
@@ -66,8 +67,8 @@ class Waiting:
         least = {row["vo"]: row["least_isolation"] for row in db.all("vos")}
         owners = frozenset(row["name"] for row in db.all("banned_owners"))
         sites = frozenset(row["site"] for row in db.all("masked_sites"))
-        if (least, owners, sites) != (self.least, self._banned_owners, self._masked_sites):
-            self.least, self._banned_owners, self._masked_sites = least, owners, sites
+        if (least, owners, sites) != (self.least, self._banned_owners, self.masked_sites):
+            self.least, self._banned_owners, self.masked_sites = least, owners, sites
             self._demanding = {level: [vo for vo in least if not is_enough(level, least[vo])] for level in LEVELS}
             self.woken |= self.heads.some  # what was forbidden may be allowed by now
         self._sweep(db)
@@ -141,14 +142,24 @@ class Waiting:
             turns.use(slot, processors)
 
     def serves(self, profile: Profile) -> int:
-        """The queues whose needs the profile meets, whatever policies say."""
-        index = self.index
+        """The queues whose needs the profile meets, whatever policies say, but for DIRAC's site mask."""
+        profile, index = self.today(profile), self.index
         if profile.index is not index or len(index) - profile.seen > FEW_NEW:
             profile.index, profile.mask, profile.seen = index, index.serves(profile.resource), len(index)
         while profile.seen < len(index):
             profile.mask |= fits(profile.resource, index.needs[profile.seen]) << profile.seen
             profile.seen += 1
         return profile.mask
+
+    def today(self, profile: Profile) -> Profile:
+        """The profile as the status of its site lets it match; one object, whoever asks, as long as the profile is known."""
+        if profile.site not in self.masked_sites:
+            profile.masked = None
+            return profile
+        if profile.masked is None:
+            profile.index = None
+            profile.masked = replace(profile, resource=masked(profile.resource, "banned"), index=None, mask=0, seen=0)
+        return profile.masked
 
     def open_to(self, profile: Profile) -> int:
         """The queues that this profile may be given jobs of today."""
@@ -162,7 +173,7 @@ class Waiting:
 
         `limited` are those whose jobs a limit keeps from its site.
         """
-        some = self.heads.some & ~self._of_banned()
+        profile, some = self.today(profile), self.heads.some & ~self._of_banned()
         fails: dict[str, int] = {}
         for name, failing in (*self.index.failing(profile.resource), *self._held(profile), ("RunningLimit", limited)):
             fails[name] = fails.get(name, 0) | failing & some
@@ -183,18 +194,16 @@ class Waiting:
         return counted(profile.resource, some.bit_count(), (some & ~at_least[1]).bit_count(), counts, nearest)
 
     def _held(self, profile: Profile) -> Iterator[tuple[str, int]]:
-        """What is not the profile's own to meet: how communities want payloads kept apart, and which sites are masked."""
+        """What is not the profile's own to meet: how communities want payloads kept apart."""
         # looked up now and not with the policies: a queue that is a moment old is under them too
         level = str(profile.resource.get("Isolation") or "none")
-        yield "Isolation", self._naming("VO", self._demanding.get(level, self._demanding.get("none", ())))
-        if profile.site in self._masked_sites:
-            yield "JobType", self.index.all & ~self.index.naming("JobTypes", "Test")
+        yield "Isolation", self.index.naming("VO", self._demanding.get(level, self._demanding.get("none", ())))
 
     def _load(self, db: Db) -> None:
         self._look_at_shares(db)
         self._know_all(db.all("queues"))
         while self.heads.dry:
-            self._read_on(db, next(iter(self.heads.dry)))
+            self.read_ahead(db)
         self.woken = self.heads.some
         self._loaded = True
         gc.collect()
@@ -270,13 +279,7 @@ class Waiting:
                 self.woken |= 1 << slot
 
     def _of_banned(self) -> int:
-        return self._naming("Owner", self._banned_owners)
-
-    def _naming(self, field: str, values: Iterable[str]) -> int:
-        mask = 0
-        for value in values:
-            mask |= self.index.naming(field, value)
-        return mask
+        return self.index.naming("Owner", self._banned_owners)
 
     def _read_on(self, db: Db, slot: int) -> None:
         """More of this queue's jobs are known, and of some others' that have run dry."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from bus import Db, Event
 from handlers.match import told
-from schemas.rules.explain import HOUR, cut, in_words, offered, why_job
+from schemas.rules.explain import HOUR, cut, headed, in_words, offered, why_job
 from schemas.rules.matching import never
 from schemas.rules.rights import READS_PILOTS, may, reads_pilots
 
@@ -81,7 +81,8 @@ def _of_pilot(pilot: dict[str, Any], at: str | None, db: Db) -> dict[str, Any]:
     pilot_id = pilot["pilot_id"]
     phase = db.one("phase", pilot_id=pilot_id, at=at)
     rows = db.all("ran", pilot_id=pilot_id, at=at) if at else db.all("runs", pilot_id=pilot_id)
-    empty = db.one("empty", pilot_id=pilot_id, at=at)
+    if empty := db.one("empty", pilot_id=pilot_id, at=at):
+        empty["reasons"] = headed(empty["reasons"])
     jobs = [row["job_id"] for row in rows]
     said = told.of_pilot(pilot, phase, jobs, empty, at)
     known = {"phase": phase["phase"], "since": phase["since"]} if phase else {}

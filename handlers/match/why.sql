@@ -87,7 +87,9 @@ WHERE then_.attempt = m.attempt AND then_.state IN ('Matched', 'Running', 'Compl
 ORDER BY m.job_id LIMIT 200;
 
 -- name: empty
-SELECT to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at, e.request_id::text AS request_id, r.resource, r.reasons
+SELECT to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at, e.request_id::text AS request_id, r.resource,
+       e.counts - 'queue' || CASE WHEN r.nearest = '{}' THEN '{}'
+           ELSE jsonb_build_object('nearest', r.nearest || coalesce(e.counts->'queue', '{}')) END AS reasons
 FROM match.empties e
 JOIN match.reasons r ON r.day = match.day_of(e.at) AND r.digest = e.digest
 WHERE e.pilot_id = %(pilot_id)s AND (%(at)s::timestamptz IS NULL OR e.at <= %(at)s::timestamptz)

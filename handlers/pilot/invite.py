@@ -1,4 +1,4 @@
-"""Give whoever starts pilots one enrolment secret each, bound to the site; only its SHA-256 is kept."""
+"""Give whoever starts pilots one enrolment secret each, bound to site and owner; only its SHA-256 is kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONSUMES = ("pilot.invite.v1",)
 EMITS = ("pilot.invited.v1",)
 
 LIFETIME_S = 86_400
-PLACED = {"ce": "", "vo": ""}
+PLACED = {"ce": "", "vo": "", "owner": "", "owner_group": ""}
 
 
 def decide(pilot_id: str | None, count: int) -> tuple[list[str], str]:

@@ -133,12 +133,17 @@ def counted(
     """
     ranked = sorted(fails.items(), key=lambda item: (-item[1], item[0]))
     found: dict[str, Any] = {"queues": queues, "fits": fits, "fails": {field: count for field, count in ranked if count}}
-    reasons: dict[str, str] = {}
     if nearest is not None:
         reasons = _by_field(unmet(resource, nearest["requirements"]))
         told = {"queue_id": nearest["queue_id"], "fields": list(reasons), "reasons": [cut(one) for one in reasons.values()]}
         found["nearest"] = told | ({"waiting": nearest["waiting"]} if nearest.get("waiting") is not None else {})
-    return {"headline": _of_pilot(queues, fits, reasons), **found}
+    return headed(found)
+
+
+def headed(why: Mapping[str, Any]) -> dict[str, Any]:
+    """Give counts, and the nearest miss if there is one, with the sentence that says them; it is not kept beside them."""
+    reasons = _by_field(why["nearest"]["reasons"]) if "nearest" in why else {}
+    return {"headline": _of_pilot(why["queues"], why["fits"], reasons), **why}
 
 
 def told_pilot(why: Mapping[str, Any]) -> dict[str, Any]:

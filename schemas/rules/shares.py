@@ -80,6 +80,16 @@ def expected(shares: Mapping[Any, float]) -> dict[Any, float]:
     return {name: 100.0 * share / whole if whole else 100.0 / len(shares) for name, share in shares.items()}
 
 
+def ordered(rule: Score) -> Score:
+    """Give the score with infinity in place of what is no number, which is below nothing and above nothing: served last."""
+
+    def ruled(processors: int, core_s: float, share: float) -> float:
+        given = rule(processors, core_s, share)
+        return math.inf if math.isnan(given) else given
+
+    return ruled
+
+
 class Policy(NamedTuple):
     """How it is decided whose turn it is: a score, by its name; the house's has none."""
 

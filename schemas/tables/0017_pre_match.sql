@@ -11,12 +11,14 @@ ALTER TABLE match.claims
     ADD COLUMN job_group text NOT NULL DEFAULT '',
     ADD COLUMN processors integer NOT NULL DEFAULT 1,
     ADD COLUMN released_at timestamptz;
+UPDATE match.claims c SET released_at = now() WHERE NOT EXISTS (SELECT FROM job.jobs j WHERE j.job_id = c.job_id);
 UPDATE match.claims c
 SET site = coalesce(j.site, ''), owner = j.owner, owner_group = j.owner_group, vo = j.vo, job_group = j.job_group,
     job_type = coalesce(j.description->>'JobType', 'User'),
     released_at = CASE WHEN j.attempt <> c.attempt OR j.state NOT IN ('Matched', 'Running', 'Completing', 'Stalled') THEN now() END
 FROM job.jobs j WHERE j.job_id = c.job_id;
 CREATE UNIQUE INDEX claims_attempt ON match.claims (job_id, attempt);
+CREATE INDEX claims_held ON match.claims (site) WHERE released_at IS NULL;
 CREATE INDEX claims_released ON match.claims (released_at) WHERE released_at IS NOT NULL;
 
 -- Each pick is a job that a matcher means to give to a request, numbered; of each that comes to something there is a row.

@@ -92,7 +92,7 @@ BEGIN
     FROM (
         SELECT one.limit_id, count(*) AS running
         FROM match.limits one JOIN match.claims c ON match.concerns(one, c)
-        WHERE one.limit_id = ANY (fresh) AND c.released_at IS NULL GROUP BY 1
+        WHERE c.site = the_site AND one.limit_id = ANY (fresh) AND c.released_at IS NULL GROUP BY 1
     ) now
     WHERE l.limit_id = now.limit_id;
 END $$;
@@ -149,8 +149,9 @@ BEGIN
     IF used IS NOT NULL THEN
         PERFORM share.use(used);
     END IF;
-    -- a claim is known for a month, so that a request never gets a second job, nor a pilot's last words are refused
+    -- a claim is known for a month, so that a request never gets a second job, nor a pilot's last words are refused;
+    -- more are forgotten than end, so that none are left over however many come
     DELETE FROM match.claims c WHERE c.ctid = ANY (ARRAY(
         SELECT old.ctid FROM match.claims old WHERE old.released_at < now() - interval '30 days'
-        ORDER BY old.released_at LIMIT 20 FOR UPDATE SKIP LOCKED));
+        ORDER BY old.released_at LIMIT 20 + 2 * cardinality(jobs) FOR UPDATE SKIP LOCKED));
 END $$;

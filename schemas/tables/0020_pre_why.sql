@@ -13,23 +13,24 @@ CREATE TABLE match.offers (
 ) PARTITION BY RANGE (hour);
 CREATE TABLE match.offers_default PARTITION OF match.offers DEFAULT;
 
--- What was said to requests that got no job: thousands that are told the same on one day are one row here.
+-- Why requests got no job, without what is counted anew for each: the thousands of one day that miss the same are one row here.
 CREATE TABLE match.reasons (
     day timestamptz NOT NULL,
     digest text NOT NULL,
     resource jsonb NOT NULL,
-    reasons jsonb NOT NULL,
+    nearest jsonb NOT NULL, -- {fields, reasons}, or {} when nothing was missed
     PRIMARY KEY (day, digest)
 ) PARTITION BY RANGE (day);
 CREATE TABLE match.reasons_default PARTITION OF match.reasons DEFAULT;
 
--- Each request whose time was up without a job.
+-- Each request whose time was up without a job, with how many task queues there were, and failed what, at that moment.
 CREATE TABLE match.empties (
     pilot_id text NOT NULL,
     at timestamptz NOT NULL,
     request_id uuid NOT NULL,
     site text NOT NULL,
     digest text NOT NULL,
+    counts jsonb NOT NULL,
     PRIMARY KEY (pilot_id, at, request_id)
 ) PARTITION BY RANGE (at);
 CREATE TABLE match.empties_default PARTITION OF match.empties DEFAULT;
@@ -40,6 +41,15 @@ $$;
 
 CREATE FUNCTION match.hour_of(at timestamptz) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
     SELECT date_trunc('hour', at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+$$;
+
+-- Of why there was no job, what stays the same however many task queues there are, and whichever of them is the nearest.
+CREATE FUNCTION match.lasting(reasons jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce((reasons->'nearest') - 'queue_id' - 'waiting', '{}')
+$$;
+
+CREATE FUNCTION match.digest_of(resource jsonb, reasons jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT md5(resource::text || match.lasting(reasons)::text)
 $$;
 
 -- Rows of {at, resource, requests, pilots}: so many more requests of this resource, by so many pilots more than were told before.
@@ -53,15 +63,18 @@ CREATE FUNCTION match.keep_offers(rows json) RETURNS void LANGUAGE sql AS $$
         first_at = least(known.first_at, excluded.first_at), last_at = greatest(known.last_at, excluded.last_at)
 $$;
 
--- Rows of {pilot_id, request_id, at, site, resource, reasons}; one that is kept already changes nothing.
+-- Rows of {pilot_id, request_id, at, site, resource, reasons}; one that is kept already changes nothing. Several matchers
+-- keep at once: rows are locked in the order of their keys, and tables in the order in which match.tidy locks them.
 CREATE FUNCTION match.keep_empties(rows json) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO match.reasons (day, digest, resource, reasons)
-    SELECT DISTINCT match.day_of(at), md5(resource::text || reasons::text), resource, reasons
+    INSERT INTO match.empties (pilot_id, at, request_id, site, digest, counts)
+    SELECT pilot_id, at, request_id, site, match.digest_of(resource, reasons), reasons - 'headline' - 'nearest'
+        || jsonb_strip_nulls(jsonb_build_object('queue', (reasons->'nearest') - 'fields' - 'reasons'))
+    FROM json_to_recordset(rows) AS r (pilot_id text, request_id uuid, at timestamptz, site text, resource jsonb, reasons jsonb)
+    ORDER BY 1, 2, 3
+    ON CONFLICT (pilot_id, at, request_id) DO NOTHING;
+    INSERT INTO match.reasons (day, digest, resource, nearest)
+    SELECT DISTINCT match.day_of(at), match.digest_of(resource, reasons), resource, match.lasting(reasons)
     FROM json_to_recordset(rows) AS r (at timestamptz, resource jsonb, reasons jsonb)
     ORDER BY 1, 2
-    ON CONFLICT (day, digest) DO NOTHING;
-    INSERT INTO match.empties (pilot_id, at, request_id, site, digest)
-    SELECT pilot_id, at, request_id, site, md5(resource::text || reasons::text)
-    FROM json_to_recordset(rows) AS r (pilot_id text, request_id uuid, at timestamptz, site text, resource jsonb, reasons jsonb)
-    ON CONFLICT (pilot_id, at, request_id) DO NOTHING
+    ON CONFLICT (day, digest) DO NOTHING
 $$;

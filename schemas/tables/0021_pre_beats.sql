@@ -87,10 +87,15 @@ BEGIN
     ) every GROUP BY every.place ORDER BY every.place;
 END $$;
 
--- As before, but each account finds its pilot by the key, whatever the planner guesses: a comparison with 'pilot-' || pilot_id
--- looked at every pilot that was ever enrolled, for each batch of messages.
-CREATE OR REPLACE FUNCTION trust.standing(the_accounts text[])
-RETURNS TABLE (account text, banned text, pilot_id text, site text, ce text, vo text, tags text[], operates boolean)
+-- A private pilot takes the jobs of one user, of one group, or of one user in one group; empty: of anybody.
+ALTER TABLE trust.enrolments ADD COLUMN owner text NOT NULL DEFAULT '', ADD COLUMN owner_group text NOT NULL DEFAULT '';
+
+-- As before, with whose jobs a private pilot takes. Each account finds its pilot by the key, whatever the planner guesses: a
+-- comparison with 'pilot-' || pilot_id looked at every pilot that was ever enrolled, for each batch of messages.
+DROP FUNCTION trust.standing(text[]);
+CREATE FUNCTION trust.standing(the_accounts text[]) RETURNS TABLE (
+    account text, banned text, pilot_id text, site text, ce text, vo text, tags text[], owner text, owner_group text, operates boolean
+)
 LANGUAGE sql STABLE AS $$
     SELECT a, CASE
             WHEN b.name IS NOT NULL THEN b.kind || ' ' || b.name || ' is banned: ' || b.reason
@@ -98,7 +103,7 @@ LANGUAGE sql STABLE AS $$
             WHEN p.revoked_at IS NOT NULL THEN 'pilot ' || p.pilot_id || ' is revoked: ' || p.revoked_because
             WHEN a LIKE 'pilot-%' AND p.enrolled_at IS NULL THEN 'pilot ' || p.pilot_id || ' has not enrolled'
         END,
-        p.pilot_id, p.site, p.ce, p.vo, p.tags,
+        p.pilot_id, p.site, p.ce, p.vo, p.tags, p.owner, p.owner_group,
         EXISTS (SELECT FROM registry.standing(a) s WHERE a NOT LIKE 'pilot-%' AND 'Operator' = ANY(s.properties))
     FROM unnest(the_accounts) a
     LEFT JOIN LATERAL (

@@ -265,10 +265,16 @@ BEGIN
     FROM (
         SELECT one.limit_id, count(*) AS running
         FROM match.limits one JOIN match.claims c ON match.concerns(one, c)
-        WHERE one.limit_id = ANY (fresh) AND c.released_at IS NULL GROUP BY 1
+        WHERE c.site = the_site AND one.limit_id = ANY (fresh) AND c.released_at IS NULL GROUP BY 1
     ) now
     WHERE l.limit_id = now.limit_id;
 END $$;
+
+CREATE FUNCTION match.digest_of(resource jsonb, reasons jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT md5(resource::text || match.lasting(reasons)::text)
+$$;
 
 CREATE FUNCTION match.hold_limits() RETURNS void
     LANGUAGE sql
@@ -285,15 +291,17 @@ $$;
 CREATE FUNCTION match.keep_empties(rows json) RETURNS void
     LANGUAGE sql
     AS $$
-    INSERT INTO match.reasons (day, digest, resource, reasons)
-    SELECT DISTINCT match.day_of(at), md5(resource::text || reasons::text), resource, reasons
+    INSERT INTO match.empties (pilot_id, at, request_id, site, digest, counts)
+    SELECT pilot_id, at, request_id, site, match.digest_of(resource, reasons), reasons - 'headline' - 'nearest'
+        || jsonb_strip_nulls(jsonb_build_object('queue', (reasons->'nearest') - 'fields' - 'reasons'))
+    FROM json_to_recordset(rows) AS r (pilot_id text, request_id uuid, at timestamptz, site text, resource jsonb, reasons jsonb)
+    ORDER BY 1, 2, 3
+    ON CONFLICT (pilot_id, at, request_id) DO NOTHING;
+    INSERT INTO match.reasons (day, digest, resource, nearest)
+    SELECT DISTINCT match.day_of(at), match.digest_of(resource, reasons), resource, match.lasting(reasons)
     FROM json_to_recordset(rows) AS r (at timestamptz, resource jsonb, reasons jsonb)
     ORDER BY 1, 2
-    ON CONFLICT (day, digest) DO NOTHING;
-    INSERT INTO match.empties (pilot_id, at, request_id, site, digest)
-    SELECT pilot_id, at, request_id, site, md5(resource::text || reasons::text)
-    FROM json_to_recordset(rows) AS r (pilot_id text, request_id uuid, at timestamptz, site text, resource jsonb, reasons jsonb)
-    ON CONFLICT (pilot_id, at, request_id) DO NOTHING
+    ON CONFLICT (day, digest) DO NOTHING
 $$;
 
 CREATE FUNCTION match.keep_offers(rows json) RETURNS void
@@ -306,6 +314,12 @@ CREATE FUNCTION match.keep_offers(rows json) RETURNS void
     ON CONFLICT (hour, digest) DO UPDATE
     SET requests = known.requests + excluded.requests, pilots = known.pilots + excluded.pilots,
         first_at = least(known.first_at, excluded.first_at), last_at = greatest(known.last_at, excluded.last_at)
+$$;
+
+CREATE FUNCTION match.lasting(reasons jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT coalesce((reasons->'nearest') - 'queue_id' - 'waiting', '{}')
 $$;
 
 CREATE FUNCTION match.lock_request(the_pilot text, the_request uuid) RETURNS void
@@ -381,10 +395,11 @@ BEGIN
     IF used IS NOT NULL THEN
         PERFORM share.use(used);
     END IF;
-    -- a claim is known for a month, so that a request never gets a second job, nor a pilot's last words are refused
+    -- a claim is known for a month, so that a request never gets a second job, nor a pilot's last words are refused;
+    -- more are forgotten than end, so that none are left over however many come
     DELETE FROM match.claims c WHERE c.ctid = ANY (ARRAY(
         SELECT old.ctid FROM match.claims old WHERE old.released_at < now() - interval '30 days'
-        ORDER BY old.released_at LIMIT 20 FOR UPDATE SKIP LOCKED));
+        ORDER BY old.released_at LIMIT 20 + 2 * cardinality(jobs) FOR UPDATE SKIP LOCKED));
 END $$;
 
 CREATE FUNCTION match.stop_claims() RETURNS void
@@ -724,7 +739,7 @@ CREATE FUNCTION trust.is_banned(the_kind text, the_name text) RETURNS boolean
     SELECT EXISTS (SELECT FROM trust.bans WHERE kind = the_kind AND name = the_name AND (until IS NULL OR until > now()))
 $$;
 
-CREATE FUNCTION trust.standing(the_accounts text[]) RETURNS TABLE(account text, banned text, pilot_id text, site text, ce text, vo text, tags text[], operates boolean)
+CREATE FUNCTION trust.standing(the_accounts text[]) RETURNS TABLE(account text, banned text, pilot_id text, site text, ce text, vo text, tags text[], owner text, owner_group text, operates boolean)
     LANGUAGE sql STABLE
     AS $$
     SELECT a, CASE
@@ -733,7 +748,7 @@ CREATE FUNCTION trust.standing(the_accounts text[]) RETURNS TABLE(account text, 
             WHEN p.revoked_at IS NOT NULL THEN 'pilot ' || p.pilot_id || ' is revoked: ' || p.revoked_because
             WHEN a LIKE 'pilot-%' AND p.enrolled_at IS NULL THEN 'pilot ' || p.pilot_id || ' has not enrolled'
         END,
-        p.pilot_id, p.site, p.ce, p.vo, p.tags,
+        p.pilot_id, p.site, p.ce, p.vo, p.tags, p.owner, p.owner_group,
         EXISTS (SELECT FROM registry.standing(a) s WHERE a NOT LIKE 'pilot-%' AND 'Operator' = ANY(s.properties))
     FROM unnest(the_accounts) a
     LEFT JOIN LATERAL (
@@ -948,7 +963,8 @@ CREATE TABLE match.empties (
     at timestamp with time zone NOT NULL,
     request_id uuid NOT NULL,
     site text NOT NULL,
-    digest text NOT NULL
+    digest text NOT NULL,
+    counts jsonb NOT NULL
 )
 PARTITION BY RANGE (at);
 
@@ -957,7 +973,8 @@ CREATE TABLE match.empties_default (
     at timestamp with time zone NOT NULL,
     request_id uuid NOT NULL,
     site text NOT NULL,
-    digest text NOT NULL
+    digest text NOT NULL,
+    counts jsonb NOT NULL
 );
 
 ALTER TABLE match.limits ALTER COLUMN limit_id ADD GENERATED ALWAYS AS IDENTITY (
@@ -1009,7 +1026,7 @@ CREATE TABLE match.reasons (
     day timestamp with time zone NOT NULL,
     digest text NOT NULL,
     resource jsonb NOT NULL,
-    reasons jsonb NOT NULL
+    nearest jsonb NOT NULL
 )
 PARTITION BY RANGE (day);
 
@@ -1017,7 +1034,7 @@ CREATE TABLE match.reasons_default (
     day timestamp with time zone NOT NULL,
     digest text NOT NULL,
     resource jsonb NOT NULL,
-    reasons jsonb NOT NULL
+    nearest jsonb NOT NULL
 );
 
 CREATE TABLE match.withdrawals (
@@ -1211,7 +1228,9 @@ CREATE TABLE trust.enrolments (
     enrolled_at timestamp with time zone,
     peer text,
     revoked_at timestamp with time zone,
-    revoked_because text
+    revoked_because text,
+    owner text DEFAULT ''::text NOT NULL,
+    owner_group text DEFAULT ''::text NOT NULL
 );
 
 ALTER TABLE ONLY bus.events ATTACH PARTITION bus.events_default DEFAULT;
@@ -1393,6 +1412,8 @@ CREATE INDEX jobs_pilot ON job.jobs USING btree (pilot_id) WHERE (state = ANY (A
 CREATE INDEX jobs_waiting ON job.jobs USING btree (queue_id, priority DESC, job_id) WHERE (state = 'Waiting'::text);
 
 CREATE UNIQUE INDEX claims_attempt ON match.claims USING btree (job_id, attempt);
+
+CREATE INDEX claims_held ON match.claims USING btree (site) WHERE (released_at IS NULL);
 
 CREATE INDEX claims_released ON match.claims USING btree (released_at) WHERE (released_at IS NOT NULL);
 

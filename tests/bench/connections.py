@@ -21,9 +21,9 @@ from bus.settings import Settings, settings
 from bus.transport import Transport
 from schemas.rules.identity import pilot_account
 from tests.bench.fleet import describe, prepare, services
+from tests.bench.line import Line
 from tests.bench.machine import used
 from tests.bench.report import percentile, tell
-from tests.bench.shared_line import Crowd
 from tests.bench.simulated import SITE, Plan
 from tests.bench.spine import pilot_url
 
@@ -41,36 +41,36 @@ class Pilot:
 
     def __init__(self, told: Settings, pilot_id: str) -> None:
         self.pilot_id, self.account = pilot_id, pilot_account(pilot_id)
-        self.crowd = Crowd(pilot_url(told, pilot_id), told.ca_file, frame_bytes=FRAME_BYTES)
+        self.line = Line(pilot_url(told, pilot_id), told.ca_file, frame_bytes=FRAME_BYTES)
         self.beat_at_s, self.number = 0.0, 0
         self.heard = False
 
     def ask(self, kind: str, data: dict[str, Any]) -> None:
         """The request is on its way."""
         event = Event(kind, f"/{self.account}/{self.pilot_id}", self.pilot_id, data | {"pilot_id": self.pilot_id})
-        self.crowd.ask(self.account, f"{kind}.{self.pilot_id}", event.to_json(), kind)
-        self.crowd.flush()
+        self.line.ask(self.account, f"{kind}.{self.pilot_id}", event.to_json(), kind)
+        self.line.flush()
 
     def beat(self) -> None:
         """A beat, when it is due; the connection's own one too."""
         if time.monotonic() >= self.beat_at_s:
             self.beat_at_s, self.number = time.monotonic() + BEAT_S, self.number + 1
             self.ask("pilot.beat.v1", {"number": self.number, "jobs": []})
-        self.crowd.flush()
+        self.line.flush()
 
 
 def pilots(told: Settings, ids: list[str], results: Any) -> None:
     """So many pilots in this process: it tells when all of them have been heard, and then the moment of each match."""
     selector, here = selectors.DefaultSelector(), [Pilot(told, pilot_id) for pilot_id in ids]
     for pilot in here:
-        selector.register(pilot.crowd.socket, selectors.EVENT_READ, pilot)
+        selector.register(pilot.line.socket, selectors.EVENT_READ, pilot)
         pilot.ask("match.request.v1", {"request_id": str(uuid.uuid4()), "wait_s": 1200, "resource": RESOURCE})
     unheard, unmatched = len(here), len(here)
     while unmatched:
         for pilot in here:
             pilot.beat()
         for key, _ in selector.select(timeout=0.2):
-            for kind, body in key.data.crowd.replies():
+            for kind, body in key.data.line.replies():
                 if kind == "match.request.v1":
                     job = json.loads(body)["data"]["job"]
                     results.put((job["job_id"], time.monotonic()))
@@ -80,7 +80,7 @@ def pilots(told: Settings, ids: list[str], results: Any) -> None:
                     if not unheard:
                         results.put("ready")
     for pilot in here:
-        pilot.crowd.close()
+        pilot.line.close()
 
 
 def measure(told: Settings, plan: Plan, processes: dict[str, int | None]) -> dict[str, float]:

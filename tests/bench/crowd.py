@@ -1,38 +1,32 @@
-"""Many pilots over few connections: an account of the private broker's own that may speak in any enrolled pilot's name.
-
-RabbitMQ lets an account with the tag `impersonator` set any user_id; no account of a real house has that tag.
-"""
+"""Many pilots over few connections, each of which asks for one job at a time."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import secrets
 import time
 import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
 import requests
 
 from bus.event import Event, now
+from bus.frames import published
 from bus.login import login
 from bus.settings import Settings
+from bus.transport import REPLY_TO
 from handlers.token.issuer import Issuer
 from schemas.rules.identity import pilot_account
-from tests.bench.line import Line, message, receive
+from tests.bench.line import Line, receive, send
 
-ACCOUNT = "bench-crowd"
 LINES = 4
 _PLACE = "00000000-0000-4000-8000-000000000000"
 _MOMENT = b"2026-01-01T00:00:00.000Z"
 _ENROL = """COPY trust.enrolments (pilot_id, secret_sha256, site, ce, vo, tags, invited_by, invited_at, expires_at, enrolled_at)
 FROM STDIN"""
-_RIGHTS = {"configure": "^$", "write": "^(requests|ingress|telemetry)$", "read": "^$"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +51,6 @@ def enrol(database: psycopg.Connection[Any], some: Sequence[Node]) -> None:
             site, ce = node.resource["Site"], node.resource.get("GridCE", "")
             copy.write_row((node.pilot_id, node.pilot_id, site, ce, node.vo, [], "bench", at, at, at))
     database.execute("ANALYZE trust.enrolments")
-
-
-@contextlib.contextmanager
-def impersonator(told: Settings) -> Iterator[str]:
-    """While the block lasts, the address of an account that may speak for every pilot."""
-    who = login(told.amqp_url)
-    issuer = Issuer(told.issuer_dir, told.door_url, who.vhost)
-    secret = secrets.token_urlsafe(16)
-
-    def call(method: str, path: str, body: Any = None) -> None:
-        auth = ("-", issuer.management().text)
-        url = f"{told.management_url}/api/{path}"
-        requests.request(method, url, json=body, auth=auth, verify=told.ca_file, timeout=10).raise_for_status()
-
-    call("PUT", f"users/{ACCOUNT}", {"password": secret, "tags": "impersonator"})
-    call("PUT", f"permissions/{quote(who.vhost, safe='')}/{ACCOUNT}", _RIGHTS)
-    where = urlsplit(told.amqp_url)
-    try:
-        yield urlunsplit(where._replace(netloc=f"{ACCOUNT}:{secret}@{where.hostname}:{where.port}", query=""))
-    finally:
-        call("DELETE", f"users/{ACCOUNT}")
 
 
 def broker(told: Settings) -> dict[str, Any]:
@@ -142,13 +115,14 @@ class Crowd:
             said = request_id.encode().join(self._parts[pilot_id])
             pages[self._turn % len(pages)].append(said.replace(_MOMENT, at))
         for line, page in zip(self.lines, pages, strict=True):
-            if page:
-                line.send(b"".join(page))
+            line.add(b"".join(page))
+        send(self.lines)
         return asked
 
     def answers(self, timeout_s: float) -> list[Answer]:
         """What has come after at most so long; whoever has an answer is idle again."""
         found = []
+        send(self.lines)  # also to say that they are there
         bodies = receive(self.lines, timeout_s)
         at_s = time.monotonic()
         for body in bodies:
@@ -168,4 +142,6 @@ def _parts(node: Node, wait_s: int) -> list[bytes]:
     account = pilot_account(node.pilot_id)
     asked = {"request_id": _PLACE, "pilot_id": node.pilot_id, "wait_s": wait_s, "resource": dict(node.resource)}
     event = Event("match.request.v1", f"/{account}/{node.pilot_id}", node.pilot_id, asked, id=_PLACE, time=_MOMENT.decode())
-    return message("requests", f"{account}.{event.type}.{event.subject}", event.to_json(), account).split(_PLACE.encode())
+    key = f"{account}.{event.type}.{event.subject}"
+    said = published("requests", key, event.to_json(), channel=1, user_id=account, reply_to=REPLY_TO)
+    return said.split(_PLACE.encode())

@@ -30,10 +30,10 @@ from bus.topology import topology
 from bus.transport import Transport
 from deploy.migrate import migrate
 from deploy.process import leader_of
+from tests.bench.line import impersonator
 from tests.bench.machine import Used, used
 from tests.bench.report import percentile, tell
-from tests.bench.shared_line import impersonator
-from tests.bench.simulated import SITE, Fleet, Plan, Told
+from tests.bench.simulated import FIRST_WORD, SITE, Fleet, Plan, Told
 
 BEAT_S = 60.0
 IDLE_SHARE = 0.01
@@ -152,7 +152,7 @@ def simulate(told: Settings, plan: Plan, processes: dict[str, int | None]) -> di
     describe(told, plan)
     context = multiprocessing.get_context("spawn")
     results, over = context.SimpleQueue(), threading.Event()
-    with impersonator(told) as url:
+    with impersonator(told, f"{FIRST_WORD}[0-9]+") as url:
         pilots = context.Process(target=simulated, args=(plan, url, told.ca_file, results))
         submitter = threading.Thread(target=submit, args=(told, plan, over))
         pilots.start()

@@ -9,7 +9,8 @@ import threading
 import time
 from typing import Self
 
-from tests.bench.crowd import Crowd, Node, enrol, impersonator
+from tests.bench.crowd import Crowd, Node, enrol
+from tests.bench.line import impersonator
 from tests.bench.match_clients import Heard, in_a_process
 from tests.bench.match_house import end, ready, start
 from tests.bench.match_parts import Bench

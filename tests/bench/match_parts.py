@@ -19,7 +19,8 @@ from bus.event import Event
 from bus.postgres import connect
 from bus.settings import Settings
 from schemas.rules.identity import pilot_account
-from tests.bench.crowd import Answer, Crowd, Node, enrol, impersonator, nodes
+from tests.bench.crowd import Answer, Crowd, Node, enrol, nodes
+from tests.bench.line import impersonator
 from tests.bench.load import load
 from tests.bench.match_checks import faults, misfits
 from tests.bench.match_clients import Heard, by_the_clock, in_a_process, keep_asking

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bus.event import now
-from tests.bench.shared_line import FIRST_WORD, Crowd
+from tests.bench.line import Line
 
+FIRST_WORD = "pilot-sim-"
 CONNECTIONS = 4
 TICK_S = 0.02
 LATE_S = 5.0
@@ -65,7 +66,7 @@ class Fleet:
 
     def __init__(self, plan: Plan, url: str, ca_file: str) -> None:
         self._plan, self.told = plan, Told()
-        self._crowds = [Crowd(url, ca_file) for _ in range(CONNECTIONS)]
+        self._lines = [Line(url, ca_file) for _ in range(CONNECTIONS)]
         self._phase = bytearray([RUNNING]) * plan.busy + bytearray([IDLE]) * (plan.pilots - plan.busy)
         self._jobs = [(n + 1, 1) if n < plan.busy else (0, 0) for n in range(plan.pilots)]
         self._numbers = array("l", [0]) * plan.pilots
@@ -84,8 +85,8 @@ class Fleet:
         for n in range(self._plan.busy, self._plan.pilots):
             self._ask(n)
         selector = selectors.DefaultSelector()
-        for crowd in self._crowds:
-            selector.register(crowd.socket, selectors.EVENT_READ)
+        for line in self._lines:
+            selector.register(line.socket, selectors.EVENT_READ)
         sent, per_s = 0, self._plan.pilots / self._plan.beat_s
         while (passed_s := time.monotonic() - began_s) < self._plan.seconds:
             self._time = now()
@@ -101,18 +102,18 @@ class Fleet:
             self._turn()
             time.sleep(TICK_S)
         self.told.missing = sum(what.startswith("b") for what in self._asked_at)
-        for crowd in self._crowds:
-            crowd.close()
+        for line in self._lines:
+            line.close()
         return self.told
 
     def _turn(self) -> None:
-        for crowd in self._crowds:
-            crowd.flush()
-            for what, body in crowd.replies():
+        for line in self._lines:
+            line.flush()
+            for what, body in line.replies():
                 self._hear(what, body)
 
-    def _of(self, n: int) -> Crowd:
-        return self._crowds[n % CONNECTIONS]
+    def _of(self, n: int) -> Line:
+        return self._lines[n % CONNECTIONS]
 
     def _event(self, n: int, kind: str, subject: str, data: str) -> bytes:
         self._id += 1

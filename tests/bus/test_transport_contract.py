@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import pytest
 
 from bus.errors import Unroutable
+from bus.frames import OVERHEAD_BYTES
 from bus.reply_to import REPLY_TO
 from bus.topology import Binding, Queue, Topology
-from bus.transport import Delivery, Transport
+from bus.transport import LOST, Delivery, Transport
 from tests.fix_broker import Vhost
 
 
@@ -157,6 +158,40 @@ def test_the_broker_vouches_for_the_sender(connect: Connect, promises: Promises)
     transport.publish("events", "job.submitted.v1.1", b"x")
     transport.consume("job.check", 10)
     assert wait_for(transport, 1)[0].account == transport.account
+
+
+def test_replies_that_are_larger_than_a_frame_come_whole_and_in_order(connect: Connect, promises: Promises) -> None:
+    if not promises.replies_directly:
+        pytest.skip("direct reply-to is RabbitMQ's")
+    asker, service = connect(), connect()
+    service.declare(Topology({"requests": "topic"}, (Queue("echo", {}),), (Binding("requests", "echo", "#"),)))
+    service.consume("echo", 10)
+    asker.consume(REPLY_TO, no_ack=True)
+    asker.publish("requests", "a.b", b"x", reply_to=REPLY_TO)
+    (asked,) = wait_for(service, 1)
+    most = service._raw.frame_max - OVERHEAD_BYTES
+    bodies = [bytes([65 + number]) * size for number, size in enumerate((1, most, 2 * most + 1, 5))]
+    service.reply([(asked.reply_to or "", str(number), body) for number, body in enumerate(bodies)])
+    assert [delivery.body for delivery in wait_for(asker, len(bodies))] == bodies
+
+
+def test_a_connection_that_is_lost_is_not_dialled_again_behind_its_back(connect: Connect, promises: Promises) -> None:
+    if not promises.replies_directly:
+        pytest.skip("the memory transport has no connection to lose")
+    transport = connect()
+    transport.publish("events", "job.submitted.v1.1", b"x")
+    transport.publish("events", "job.submitted.v1.2", b"y")
+    transport.consume("job.check", 10)
+    came = wait_for(transport, 2)
+    transport._raw.collect()
+    for lost in (
+        lambda: transport.reply([("amq.rabbitmq.reply-to.x", None, b"x")]),
+        lambda: transport.ack(came),
+        lambda: transport.receive(1, 0.1),
+    ):
+        with pytest.raises(LOST):
+            lost()
+    assert not transport._raw.connected
 
 
 def test_a_reply_goes_to_its_asker_alone(connect: Connect, promises: Promises) -> None:

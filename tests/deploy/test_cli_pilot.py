@@ -82,3 +82,16 @@ def test_who_is_no_operator_needs_a_secret(operator: dict[str, str], vhost: Vhos
 def test_flags_are_read_as_the_pilot_reads_them() -> None:
     assert value_of(["--plan", "a", "--plan=b"], "--plan") == "b"
     assert value_of(["--planet", "x"], "--plan") == ""
+
+
+def test_an_operator_makes_the_wrapper_of_a_private_pilot(
+    operator: dict[str, str], db: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    known = operator | {"PILOTBUS_RELEASE_DIR": str(tmp_path / "release")}
+    bound = ("--ce", "ce1.jinr.ru", "--vo", "bes", "--owner", "ada", "--owner-group", "bes_user")
+    made = ("pilot-wrapper", "--out", str(tmp_path / "wrapper"))
+    refused(pilotbus(tmp_path, known, *made, *bound), 2, "give --site")
+    done = pilotbus(tmp_path, known, *made, "--site", SITE, *bound)
+    assert done.returncode == 0, done.stderr
+    rows = db.execute("SELECT site, ce, vo, owner, owner_group FROM trust.enrolments WHERE ce <> ''").fetchall()
+    assert rows == [(SITE, "ce1.jinr.ru", "bes", "ada", "bes_user")]

@@ -11,6 +11,7 @@ from bus.settings import Settings
 from deploy.policies import policies
 from deploy.start import hands_of
 from deploy.verbs.common import USAGE, Failure
+from handlers.match.turns import Turns
 from schemas.rules.shares import HOUSE
 from tests.schemas.rules.farm import DAY_S, Farm, Group, groups_worst_percent
 
@@ -74,6 +75,30 @@ def test_what_is_no_policy_stops_the_start_with_one_sentence(tmp_path: Path, tex
         policies(Settings(extensions=str(tmp_path), share_policy="own"))
     assert failed.value.code == USAGE
     assert len(str(failed.value).splitlines()) == 1
+
+
+def test_who_has_a_score_that_is_no_number_is_served_last_and_nobody_else_loses_their_place(tmp_path: Path) -> None:
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "own.py").write_text(
+        "def score(processors, core_s, share):\n    return float('nan') if processors % 2 and share == 1000 else processors\n"
+    )
+    chosen, _ = policies(Settings(extensions=str(tmp_path), share_policy="own"))
+    turns = Turns(chosen.score, {"d": 500.0, "e": 500.0}, ())
+    for slot, group in enumerate("badec"):
+        turns.add(slot, group, "ada", 1)
+        turns.place(slot, (-1, slot + 1))
+    turns.use(0, 1)
+    served = []
+    for _ in range(9):
+        chosen_slot = turns.next(0b11111)
+        assert chosen_slot is not None
+        turns.use(chosen_slot, 1)
+        served.append("badec"[chosen_slot])
+    assert served == ["a", "c", *"de" * 3, "d"]
+    turns.account(
+        [{"owner_group": group, "owner": "ada", "processors": 2 if group == "b" else 3, "core_s": 0.0} for group in "badec"]
+    )
+    assert turns.next(0b11111) == 0
 
 
 def test_a_name_that_two_extensions_have_or_that_leaves_its_folder_is_refused(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,24 +66,42 @@ def test_a_migration_that_fails_leaves_nothing(db: psycopg.Connection[Any], tmp_
     assert db.execute("SELECT count(*) FROM pg_namespace WHERE nspname = 'lhcb'").fetchone() == (0,)
 
 
-def test_lines_of_the_old_table_are_in_chunks(dsn: str) -> None:
+@contextlib.contextmanager
+def grown(dsn: str, before: str, rows: str) -> Iterator[psycopg.Connection[Any]]:
+    """A database that had these rows before this file was applied, with every table of today."""
     name = f"older_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(dsn, autocommit=True) as admin:
         admin.execute(f'CREATE DATABASE "{name}"')
-        other = make_conninfo(dsn, dbname=name)
         try:
-            with psycopg.connect(other, autocommit=True) as made:
+            with psycopg.connect(make_conninfo(dsn, dbname=name), autocommit=True) as made:
                 for path in migrations.files():
-                    if path.name.endswith("0013_pre_log.sql"):
-                        made.execute(
-                            """INSERT INTO log.lines
-                            SELECT '7', 1, 'std.out', n + (n > 250)::int * 10, '2026-01-01T00:00:00Z', 'line "' || n
-                            FROM generate_series(1, 300) n"""
-                        )
+                    if path.name == before:
+                        made.execute(rows)
                     made.execute(path.read_bytes())
-                rows = made.execute("SELECT first_number, last_number, count, lines FROM log.chunks ORDER BY 1").fetchall()
+                yield made
         finally:
             drop_database(admin, name)
+
+
+def test_claims_of_jobs_that_are_gone_or_over_are_released_and_use_nothing(dsn: str) -> None:
+    rows = """
+        INSERT INTO job.submissions VALUES ('7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01', 'ada', 'x', 1, 2, now());
+        INSERT INTO job.jobs (job_id, submission, owner, owner_group, vo, job_name, job_group, state, minor_status, priority,
+                              description, submitted_at, changed_at)
+        SELECT n, '7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01', 'ada', 'bes_user', 'bes', 'x', 'x', state, 'x', 1, '{}', now(), now()
+        FROM (VALUES (1, 'Running'), (2, 'Done')) j (n, state);
+        INSERT INTO match.claims SELECT 'p' || n, gen_random_uuid(), n, 1, now() FROM generate_series(1, 4) n;"""
+    with grown(dsn, "0017_pre_match.sql", rows) as made:
+        assert made.execute("SELECT job_id FROM match.claims WHERE released_at IS NULL").fetchall() == [(1,)]
+        assert made.execute("SELECT owner_group, owner, processors FROM share.usage").fetchall() == [("bes_user", "ada", 1)]
+
+
+def test_lines_of_the_old_table_are_in_chunks(dsn: str) -> None:
+    written = """INSERT INTO log.lines
+        SELECT '7', 1, 'std.out', n + (n > 250)::int * 10, '2026-01-01T00:00:00Z', 'line "' || n
+        FROM generate_series(1, 300) n"""
+    with grown(dsn, "0013_pre_log.sql", written) as made:
+        rows = made.execute("SELECT first_number, last_number, count, lines FROM log.chunks ORDER BY 1").fetchall()
     assert [row[:3] for row in rows] == [(1, 200, 200), (201, 310, 100)]
     lines = [line for row in rows for line in unpacked(bytes(row[3]))]
     assert (lines[0], len(lines)) == ([1, "2026-01-01T00:00:00.000Z", "info", 'line "1'], 300)

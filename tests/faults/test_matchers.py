@@ -11,7 +11,8 @@ from typing import Any
 import psycopg
 
 from bus.settings import Settings
-from tests.bench.crowd import Crowd, enrol, impersonator
+from tests.bench.crowd import Crowd, enrol
+from tests.bench.line import impersonator
 from tests.bench.load import load
 from tests.bench.match_checks import faults, misfits
 from tests.bench.match_kills import everybody, take_all

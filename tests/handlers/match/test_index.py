@@ -11,7 +11,8 @@ from handlers.match.index import Index
 from handlers.match.parked import Parked
 from schemas.rules.description import DescriptionError
 from schemas.rules.matching import fits
-from tests.schemas.rules.test_matching import attributes, fields_of, needs, oracle, resources
+from tests.schemas.rules.oracle import oracle
+from tests.schemas.rules.test_matching import attributes, fields_of, needs, resources
 
 OWNERS = st.tuples(st.sampled_from(["ada", "bob"]), st.sampled_from(["bes_user", "lhcb_user"]), st.sampled_from(["bes", "lhcb"]))
 

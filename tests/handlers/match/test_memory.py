@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from bus.apply import Words, memory_of, serve
 from bus.discover import Handler
-from bus.event import Event
 from handlers.match.memory import Memory
 from handlers.match.parked import Parked
 from handlers.match.waiting import Waiting
@@ -22,42 +21,12 @@ from schemas.rules.explain import why_pilot
 from schemas.rules.shares import HOUSE, Policy, score
 from tests.fix_house import Story
 from tests.handlers.claims import differing
+from tests.handlers.match.matcher import LIMIT, Matcher, wake
 from tests.handlers.match.test_index import OWNERS, drawn
 from tests.handlers.people import event, match_request, submitted, waiting
 from tests.schemas.rules.test_matching import attributes, resources
 
 HANDLER = "match.request"
-LIMIT = "INSERT INTO match.limits (site, ce, attribute, value, most, running, delay_s, burst, tokens, at)"
-
-
-class Matcher:
-    """One matcher process, without a broker: it is asked, it hears, and it remembers."""
-
-    def __init__(self, story: Story, found: dict[str, Handler], words: Words, memory: Memory | None = None) -> None:
-        self._handler, self._words, self._db = found[HANDLER], words, story._db
-        self.memory = memory or memory_of(self._handler)
-
-    def asked(self, *requests: Event, wakes: tuple[Event, ...] = ()) -> dict[str, Any]:
-        """What became of requests, of these and of earlier ones: by pilot, the job's number or None for nothing."""
-        replies, stored = serve(self._handler, requests, wakes, self._db, self._words, self.memory)
-        self.said = [item.event for item in stored]
-        self.replies = list(replies.values())
-        return {event.subject: (event.data["job"] or {}).get("job_id") for event in self.replies}
-
-
-@pytest.fixture
-def matcher(story: Story, found: dict[str, Handler], words: Words) -> Matcher:
-    """One."""
-    return Matcher(story, found, words)
-
-
-def wake(story: Story, job_id: int) -> Event:
-    """That this job waits is told."""
-    ((queue_id, attempt, priority, group),) = story.rows(
-        "SELECT queue_id, attempt, priority, job_group FROM job.jobs WHERE job_id = %s", job_id
-    )
-    told = {"job_id": job_id, "attempt": attempt, "queue_id": queue_id, "priority": priority, "job_group": group}
-    return event("job.waiting.v1", job_id, told)
 
 
 def test_a_request_waits_until_it_is_told_of_a_job(story: Story, matcher: Matcher) -> None:
@@ -165,45 +134,6 @@ def test_a_queue_that_lacks_what_a_matcher_asks_for_keeps_nobody_from_being_serv
     assert matcher.asked(match_request("p1"), match_request("p2")) == {"p1": 2}
 
 
-def test_the_site_mask_lets_only_test_jobs_in(story: Story, matcher: Matcher) -> None:
-    waiting(story)
-    waiting(story, JobType="Test")
-    story.sql("UPDATE site.sites SET status = 'banned'")
-    assert matcher.asked(match_request("p1"), match_request("p2")) == {"p1": 2}
-    story.sql("UPDATE site.sites SET status = 'active'")
-    matcher.memory.waiting.look_again()
-    assert matcher.asked() == {"p2": 1}
-
-
-def test_running_limits_hold_and_what_is_released_wakes(story: Story, matcher: Matcher) -> None:
-    waiting(story, 4)
-    story.sql(f"{LIMIT} VALUES ('CLOUD.CNIC.cn', '', 'Owner', 'ada', 2, 0, NULL, 1, 1, now())")
-    assert sorted(matcher.asked(*(match_request(f"p{n}") for n in range(1, 5)))) == ["p1", "p2"]
-    assert differing(story._db) == []
-    assert len(matcher.memory.parked.asks) == 2
-    story.given("match.release", event("job.done.v1", 1, {"job_id": 1, "attempt": 1, "minor_status": "x"}))
-    assert matcher.asked() == {}
-    assert matcher.asked(wakes=(event("match.released.v1", "_", {"site": "CLOUD.CNIC.cn"}),)) == {"p3": 3}
-    assert differing(story._db) == []
-
-
-def test_a_limit_on_a_job_group_passes_over_its_jobs_alone(story: Story, matcher: Matcher) -> None:
-    waiting(story, 40, JobGroup="crowd")
-    waiting(story, 1, JobGroup="other")
-    story.sql(f"{LIMIT} VALUES ('CLOUD.CNIC.cn', '', 'JobGroup', 'crowd', 1, 0, NULL, 1, 1, now())")
-    assert matcher.asked(match_request("p1"), match_request("p2"), match_request("p3")) == {"p1": 1, "p2": 41}
-
-
-def test_a_delay_between_matches_holds_and_is_over_in_time(story: Story, matcher: Matcher) -> None:
-    waiting(story, 2)
-    story.sql(f"{LIMIT} VALUES ('CLOUD.CNIC.cn', '', '*', '*', NULL, 0, 0.3, 1, 1, now())")
-    assert matcher.asked(match_request("p1"), match_request("p2")) == {"p1": 1}
-    assert matcher.asked() == {}
-    assert 0 < matcher.memory.idle_s() <= 0.3
-    threading.Event().wait(matcher.memory.idle_s() + 0.05)  # a token comes with time, and with nothing else
-    assert matcher.asked() == {"p2": 2}
-
-
 def test_usage_is_counted_with_the_claim(story: Story, matcher: Matcher) -> None:
     waiting(story, 2, NumberOfProcessors=2)
     matcher.asked(match_request("p1"), match_request("p2"))
@@ -219,25 +149,6 @@ def test_a_shadow_says_whom_it_would_have_served(story: Story, found: dict[str, 
     (told,) = [said for said in matcher.said if said.type == "match.shadowed.v1"]
     assert told.data["policy"] == "backwards"
     assert told.data["chosen"] == told.data["shadow"] == {"owner_group": "local_user", "owner": "ada", "queue_id": 1}
-
-
-def test_an_empty_answer_says_why_and_is_kept(story: Story, matcher: Matcher) -> None:
-    waiting(story, MinRAM=64_000)
-    request = match_request("p1")
-    matcher.asked(request.about(request.data | {"wait_s": 0}))
-    ((reply,), (row,)) = (
-        matcher.replies or list(serve_again(matcher)),
-        story.rows("SELECT e.pilot_id, r.reasons FROM match.empties e JOIN match.reasons r USING (digest)"),
-    )
-    assert reply.data["why"]["fails"] == {"MaxRAM": 1}
-    assert row[0] == "p1"
-    assert row[1]["nearest"]["reasons"] == ["MaxRAM: the resource has 4000, the job needs 64000"]
-
-
-def serve_again(matcher: Matcher) -> list[Event]:
-    """What is due is said at the next turn at the latest."""
-    matcher.asked()
-    return matcher.replies
 
 
 @settings(max_examples=300, deadline=None)

@@ -1,4 +1,4 @@
-"""Defects of the matcher's memory, shown without a database."""
+"""What one matcher's memory holds between two looks at the database."""
 
 from __future__ import annotations
 
@@ -13,58 +13,59 @@ from typing import Any
 import psycopg
 import pytest
 
+from bus.discover import Handler
 from bus.event import Event
+from bus.postgres import Direct
 from handlers.match import waiting as waiting_module
 from handlers.match.heads import MOST_KNOWN, Heads
 from handlers.match.memory import Memory
 from handlers.match.parked import Ask
 from handlers.match.sizes import occupied
 from schemas.rules.limits import Limits
-from schemas.rules.matching import requirements
+from schemas.rules.matching import digest, requirements
+from tests.fix_house import Story
+from tests.handlers.people import described
+
+HANDLER = "match.request"
+SUBMISSION = "7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01"
 
 
-class Rows:
-    """The statements of match.request, over a dict of queues: id -> (requirements, [(priority, job_id)])."""
+class Rows(Direct):
+    """A handler's database, and task queues with jobs in it."""
 
-    def __init__(self, least: dict[str, str] | None = None) -> None:
-        self.queues: dict[int, tuple[dict[str, Any], list[tuple[int, int]]]] = {}
-        self.least, self.fail, self.banned = least or {}, "", list[str]()
+    def __init__(self, story: Story, found: dict[str, Handler]) -> None:
+        super().__init__(story._db, found[HANDLER].sql)
+        self.story = story.sql("INSERT INTO job.submissions VALUES (%s, 'ada', 'x', 1, 1, now())", SUBMISSION)
 
     def add(self, queue_id: int, *jobs: tuple[int, int], vo: str = "bes", owner: str = "ada", **description: Any) -> None:
-        self.queues[queue_id] = (requirements(description, owner, f"{vo}_user", vo), list(jobs))
+        """This queue has these waiting jobs, each a priority and an id."""
+        needs = requirements(description, owner, f"{vo}_user", vo)
+        self.story.sql(
+            """INSERT INTO match.queues (queue_id, digest, requirements) OVERRIDING SYSTEM VALUE
+            VALUES (%s, %s, %s::jsonb) ON CONFLICT DO NOTHING""",
+            queue_id, digest(needs), json.dumps(needs),
+        )  # fmt: skip
+        for priority, job_id in jobs:
+            self.story.sql(
+                """INSERT INTO job.jobs (job_id, submission, owner, owner_group, vo, job_name, job_group, state, minor_status,
+                                         priority, description, queue_id, submitted_at, changed_at)
+                VALUES (%s, %s, %s, %s, %s, 'x', 'g', 'Waiting', 'x', %s, '{}', %s, now(), now())""",
+                job_id, SUBMISSION, owner, f"{vo}_user", vo, priority, queue_id,
+            )  # fmt: skip
 
-    def all(self, name: str, **values: Any) -> list[dict[str, Any]]:
-        if self.fail == name:
-            self.fail = ""
-            raise psycopg.OperationalError("the database went away")
-        known = {queue_id: {"queue_id": queue_id, "requirements": needs} for queue_id, (needs, _) in self.queues.items()}
-        some = [queue_id for queue_id in sorted(self.queues) if self.queues[queue_id][1]]
-        if name == "queues":
-            return [known[one] for one in some]
-        if name == "needs":
-            return [known[one] for one in values["queue_ids"] if one in known]
-        if name == "sweep":
-            return [{"queue_id": one} for one in some if one > values["after"]][: values["most"]]
-        if name == "vos":
-            return [{"vo": vo, "least_isolation": least} for vo, least in self.least.items()]
-        if name == "banned_owners":
-            return [{"name": one} for one in self.banned]
-        if name == "heads":
-            rows = []
-            for one in json.loads(values["wanted"]):
-                after = (-one["priority"], one["job_id"])
-                jobs = sorted((-priority, job_id) for priority, job_id in self.queues[one["queue_id"]][1])
-                rows += [
-                    {"slot": one["slot"], "job_id": job_id, "priority": -priority, "job_group": "g"}
-                    for priority, job_id in [job for job in jobs if job > after][: one["ahead"]]
-                ]
-            return rows
-        return []
+    def over(self, *job_ids: int) -> None:
+        """These jobs do not wait any more."""
+        self.story.sql("UPDATE job.jobs SET state = 'Done' WHERE job_id = ANY(%s)", list(job_ids))
+
+    def demand(self, vo: str, least: str) -> None:
+        """The community wants its payloads kept apart so well."""
+        described(self.story, ("vo", {"vo": vo, "least_isolation": least}))
 
 
-def FakeDb(least: dict[str, str] | None = None) -> Any:  # noqa: N802
-    """As a handler's database, for statements that only read."""
-    return Rows(least)
+@pytest.fixture
+def db(story: Story, found: dict[str, Handler]) -> Rows:
+    """No queue has a job yet."""
+    return Rows(story, found)
 
 
 def ask(memory: Memory, **resource: Any) -> Ask:
@@ -78,8 +79,9 @@ def wake(job_id: int, queue_id: int) -> Event:
     return Event("job.waiting.v1", "/x/y", str(job_id), {"job_id": job_id, "queue_id": queue_id, "priority": 1, "job_group": "g"})
 
 
-def test_the_first_job_of_a_new_queue_is_not_given_to_a_pilot_with_too_little_isolation() -> None:
-    db, memory = FakeDb({"bes": "bubblewrap"}), Memory()
+def test_the_first_job_of_a_new_queue_is_not_given_to_a_pilot_with_too_little_isolation(db: Rows) -> None:
+    memory = Memory()
+    db.demand("bes", "bubblewrap")
     memory.hear([], db)
     memory.park(ask(memory))  # it keeps payloads apart by nothing
     memory.settle(kept=True)
@@ -88,16 +90,17 @@ def test_the_first_job_of_a_new_queue_is_not_given_to_a_pilot_with_too_little_is
     assert memory.choose_for_parked(db, 500) == []
 
 
-def test_what_was_renumbered_is_masked_by_its_new_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_renumbered_is_masked_by_its_new_number(db: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     """Queues 1, 2 are empty by now; 3 is of a community that wants isolation. After forgetting, 3 has slot 0."""
     monkeypatch.setattr(waiting_module, "MOST_EMPTY", 2)
-    db, memory = FakeDb({"juno": "bubblewrap"}), Memory()
+    memory = Memory()
+    db.demand("juno", "bubblewrap")
     db.add(1, (1, 1))
     db.add(2, (1, 2), CPUTime=400)
     db.add(3, (1, 3), vo="juno", owner="bob")
     memory.hear([], db)
     for queue_id in (1, 2):
-        db.queues[queue_id][1].clear()
+        db.over(queue_id)
         memory.waiting.heads.take(memory.waiting.index.slots[queue_id], (-1, queue_id, "g"))
         memory.waiting._place(memory.waiting.index.slots[queue_id])
     memory.park(ask(memory))
@@ -108,16 +111,17 @@ def test_what_was_renumbered_is_masked_by_its_new_number(monkeypatch: pytest.Mon
     assert memory.choose_for_parked(db, 500) == [], "juno's job went to a pilot without isolation"
 
 
-def test_who_asks_while_queues_are_forgotten_is_not_left_beside_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_asks_while_queues_are_forgotten_is_not_left_beside_a_job(db: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slots 0 to 2 were juno's, which wants isolation, and are empty; after forgetting, slot 0 is bes's and still masked."""
     monkeypatch.setattr(waiting_module, "MOST_EMPTY", 2)
-    db, memory = FakeDb({"juno": "bubblewrap"}), Memory()
+    memory = Memory()
+    db.demand("juno", "bubblewrap")
     for queue_id, cpu_time_s in ((1, 300), (2, 400), (3, 2000)):
         db.add(queue_id, (1, queue_id), vo="juno", CPUTime=cpu_time_s)
     db.add(4, (1, 4), vo="bes")
     memory.hear([], db)
     for queue_id in (1, 2, 3):
-        db.queues[queue_id][1].clear()
+        db.over(queue_id)
         memory.waiting.heads.take(memory.waiting.index.slots[queue_id], (-1, queue_id, "g"))
         memory.waiting._place(memory.waiting.index.slots[queue_id])
     memory.settle(kept=True)
@@ -135,13 +139,14 @@ def test_who_asks_while_queues_are_forgotten_is_not_left_beside_a_job(monkeypatc
         assert [pick.entry[1] for pick in given] == [4]
 
 
-def test_reading_again_after_the_database_was_away_leaves_no_queue_out() -> None:
-    db, memory = FakeDb(), Memory()
+def test_reading_again_after_the_database_was_away_leaves_no_queue_out(db: Rows) -> None:
+    memory = Memory()
     db.add(1, (1, 1))
     db.add(2, (1, 2), owner="bob")
-    db.fail = "heads"
-    with pytest.raises(psycopg.OperationalError):
+    db.story.sql("ALTER TABLE job.jobs RENAME job_group TO away")  # queues are read, and their jobs are not
+    with pytest.raises(psycopg.errors.UndefinedColumn):
         memory.hear([], db)
+    db.story.sql("ALTER TABLE job.jobs RENAME away TO job_group")
     memory.settle(kept=False)
     memory.hear([], db)  # as bus.consume.Loop.hold does it
     db.add(3, (1, 3), owner="cyd")
@@ -159,9 +164,9 @@ def test_a_queue_is_not_known_to_its_last_job() -> None:
     assert len(heads._entries[0]) <= 2 * MOST_KNOWN
 
 
-def test_a_limit_that_has_room_after_all_does_not_bar_its_site() -> None:
+def test_a_limit_that_has_room_after_all_does_not_bar_its_site(db: Rows) -> None:
     """Two picks, room for one; the one that took the room is lost to another matcher, so there is room again."""
-    db, memory = FakeDb(), Memory()
+    memory = Memory()
     db.add(1, (1, 1), (1, 2))
     memory.hear([], db)
     first, second = ask(memory), ask(memory)
@@ -175,7 +180,7 @@ def test_a_limit_that_has_room_after_all_does_not_bar_its_site() -> None:
     memory.lost(good[0])
     memory.settle(kept=True)
     assert limits.blocked("S", "") == []
-    db.queues[1][1].remove((1, 1))
+    db.over(1)
     memory.hear([], db)
     assert [pick.entry[1] for pick in memory.choose_for_parked(db, 500)] == [2]
 
@@ -193,8 +198,8 @@ def test_a_pilot_of_a_million_processors_is_no_use_of_a_million_processors() -> 
     assert occupied({"NumberOfProcessors": 1_048_576}, needs) <= 1024
 
 
-def test_two_requests_of_one_key_are_one_wish() -> None:
-    db, memory = FakeDb(), Memory()
+def test_two_requests_of_one_key_are_one_wish(db: Rows) -> None:
+    memory = Memory()
     db.add(1, (1, 1), (1, 2))
     memory.hear([], db)
     one, two = ask(memory), ask(memory)
@@ -203,10 +208,10 @@ def test_two_requests_of_one_key_are_one_wish() -> None:
     assert len(picks) == 1, "claim_all would insert (pilot_id, request_id) twice"
 
 
-def test_an_index_that_was_forgotten_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_that_was_forgotten_is_not_kept(db: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     """Profiles that nobody asks with any more hold the index that they were looked up in, and all queues' needs with it."""
     monkeypatch.setattr(waiting_module, "MOST_EMPTY", 2)
-    db, memory = FakeDb(), Memory()
+    memory = Memory()
     for queue_id, cpu_time_s in ((1, 300), (2, 400), (3, 2000)):
         db.add(queue_id, (1, queue_id), CPUTime=cpu_time_s)
     memory.hear([], db)
@@ -214,7 +219,7 @@ def test_an_index_that_was_forgotten_is_not_kept(monkeypatch: pytest.MonkeyPatch
         memory.choose(ask(memory, MaxRAM=7), db)
     memory.settle(kept=True)
     for queue_id in (1, 2, 3):
-        db.queues[queue_id][1].clear()
+        db.over(queue_id)
     old = weakref.ref(memory.waiting.index)
     memory.waiting.look_again()
     memory.hear([], db)

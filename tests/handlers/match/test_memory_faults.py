@@ -5,20 +5,11 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-import pytest
-
-from bus.apply import Words
-from bus.discover import Handler
 from tests.fix_house import Story
-from tests.handlers.match.test_memory import Matcher, wake
+from tests.handlers.match.matcher import Matcher, wake
 from tests.handlers.people import described, match_request, waiting
 
 HANDLER = "match.request"
-
-
-@pytest.fixture
-def matcher(story: Story, found: dict[str, Handler], words: Words) -> Matcher:
-    return Matcher(story, found, words)
 
 
 def test_one_key_that_is_parked_twice_harms_nobody(story: Story, matcher: Matcher) -> None:

@@ -133,6 +133,22 @@ def test_a_claim_of_before_the_limits_ends_like_any_other(story: Story) -> None:
     assert (running(story), used(story), story.rows("SELECT * FROM match.claims WHERE released_at IS NULL")) == ([0], [], [])
 
 
+@pytest.mark.parametrize("at_once", [1, 100])
+def test_old_claims_are_forgotten_faster_than_new_ones_end(story: Story, at_once: int) -> None:
+    old, ends = 4000, 2000
+    story.sql(
+        f"""INSERT INTO match.claims (pilot_id, request_id, job_id, attempt, claimed_at, released_at)
+        SELECT 'p1', gen_random_uuid(), n, 1, now() - interval '40 days', CASE WHEN n <= {old} THEN now() - interval '31 days' END
+        FROM generate_series(1, {old + ends}) n"""
+    )
+    for first in range(old + 1, old + ends + 1, at_once):
+        with story._db.transaction():
+            for job_id in range(first, first + at_once):
+                story._db.execute("SELECT match.note_over(%s, 1)", (job_id,))
+            story._db.execute("SELECT match.release()")
+    assert story.rows("SELECT count(*), min(job_id) FROM match.claims") == [(ends, old + 1)]
+
+
 def test_limits_are_locked_in_one_order_by_matchers_and_releases(
     story: Story, found: dict[str, Handler], words: Words, test_dsn: str
 ) -> None:

@@ -2,20 +2,91 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from typing import Any
+
+import pytest
 
 from handlers.match.request import offered
 from tests.fix_house import Story
 from tests.handlers.people import described, event, match_request, matched, report, state_of, waiting
 
 HANDLER = "match.request"
+PILOT: dict[str, Any] = {"site": "S", "ce": "", "vo": "local", "tags": [], "owner": "", "owner_group": ""}
 
 
 def test_what_a_pilot_was_enrolled_with_does_not_make_a_node_whole_that_runs_something() -> None:
-    pilot = {"site": "S", "ce": "", "vo": "local", "tags": ["WholeNode", "CVMFS"]}
+    pilot = PILOT | {"tags": ["WholeNode", "CVMFS"]}
     node = {"Site": "S", "CPUTime": 500_000, "NumberOfProcessors": 8}
     assert offered(node, pilot, ())["Tag"] == ["WholeNode", "CVMFS"]
     assert offered({**node, "WholeNode": False, "Tag": ["WholeNode"]}, pilot, ())["Tag"] == ["CVMFS"]
+
+
+@pytest.mark.parametrize(
+    ("enrolled", "said", "at"),
+    [
+        ("ce1", "ce2", "ce1"),
+        ("ce1", ["ce2", "ce3"], "ce1"),
+        ("ce1", None, "ce1"),
+        ("", ["ce2", "ce3"], "ce2"),
+        ("", ["ANY", "ce3"], "ce3"),
+        ("", '"any"', None),
+        ("", [], None),
+        ("", None, None),
+    ],
+)
+def test_a_pilot_is_at_the_ce_of_its_enrolment_or_else_at_the_first_that_it_names(
+    enrolled: str, said: Any, at: str | None
+) -> None:
+    node = {"Site": "S"} | ({} if said is None else {"GridCE": said})
+    assert offered(node, PILOT | {"ce": enrolled}, ()).get("GridCE") == at
+
+
+@pytest.mark.parametrize("enrolled", ["ce1", ""])
+def test_no_pilot_evades_the_limit_of_its_ce_by_naming_several(story: Story, enrolled: str) -> None:
+    waiting(story, 2)
+    story.sql("UPDATE trust.enrolments SET ce = %s", enrolled)
+    story.sql(
+        """INSERT INTO match.limits (site, ce, attribute, value, most, running, delay_s, burst, tokens, at)
+        VALUES ('CLOUD.CNIC.cn', 'ce1', '*', '*', 1, 0, NULL, 1, 1, now())"""
+    )
+    story.asked(match_request("p1", GridCE=["ce1", "ce2"]), match_request("p2", GridCE=["ce1", "ce2"]))
+    assert story.rows("SELECT ce FROM match.claims") == [("ce1",)]
+    assert story.rows("SELECT running FROM match.limits") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("private", "given"),
+    [
+        ({"owner": "bob"}, [3, 4]),
+        ({"owner_group": "bes_user"}, [1, 3]),
+        ({"owner": "bob", "owner_group": "bes_user"}, [3]),
+        ({"owner": "carl"}, []),
+    ],
+)
+def test_a_private_pilot_gets_only_jobs_of_whom_it_was_enrolled_for(
+    story: Story, private: dict[str, str], given: list[int]
+) -> None:
+    waiting(story, 4)
+    for job_id, owner, group in (
+        (1, "ada", "bes_user"),
+        (2, "ada", "bes_other"),
+        (3, "bob", "bes_user"),
+        (4, "bob", "bes_other"),
+    ):
+        changed = json.dumps({"Owner": owner, "OwnerGroup": group})
+        story.sql(
+            """WITH made AS (INSERT INTO match.queues (digest, requirements)
+                SELECT %s, requirements || %s::jsonb FROM match.queues WHERE queue_id = 1 RETURNING queue_id)
+            UPDATE job.jobs SET owner = %s, owner_group = %s, queue_id = made.queue_id FROM made WHERE job_id = %s""",
+            changed, changed, owner, group, job_id,
+        )  # fmt: skip
+    for column, value in private.items():
+        story.sql(f"UPDATE trust.enrolments SET {column} = %s", value)
+    said: dict[str, Any] = {"Owner": "ada", "OwnerGroup": ["bes_user", "bes_other"]}
+    story.asked(*(match_request(f"p{number}", **said) for number in range(1, 6)))
+    assert story.rows("SELECT job_id FROM match.claims ORDER BY 1") == [(job_id,) for job_id in given]
 
 
 def test_a_pilot_that_does_not_fit_gets_nothing(story: Story) -> None:

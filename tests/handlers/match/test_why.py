@@ -116,7 +116,7 @@ def test_limits_that_are_reached_are_a_requirement_where_they_hold() -> None:
     limit = {"site": "A.B", "ce": "", "attribute": "OwnerGroup", "value": "bes_user", "most": 5, "running": 5}
     of_ce = limit | {"ce": "ce2", "attribute": "*", "value": "*"}
     needs = requirements({"CPUTime": 300}, "ada", "local_user", "local")
-    places: tuple[dict[str, Any], ...] = ({"Site": "A.B", "GridCE": "ce1"}, {"Site": "C.D", "GridCE": ["ce1", "ce2"]})
+    places: tuple[dict[str, Any], ...] = ({"Site": "A.B", "GridCE": "ce1"}, {"Site": "C.D", "GridCE": "ce2"})
     offers = [{"resource": NODE | place, "pilots": 2} for place in places]
     assert why_job(needs, held(offers, [limit | {"site": "X.Y"}]))["fitting_pilots"] == 4
     found = why_job(needs, held(offers, [limit]))

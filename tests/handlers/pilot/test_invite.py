@@ -32,6 +32,14 @@ def test_the_secret_is_told_and_only_its_digest_is_kept(story: Story) -> None:
     ]
 
 
+def test_a_private_pilot_is_bound_to_whose_jobs_it_takes(story: Story) -> None:
+    private = {"owner": "ada", "owner_group": "bes_user"}
+    story.acted(None, event("pilot.invite.v1", "_", {"site": "GRID.JINR.ru", "pilot_id": "own"} | private))
+    assert private.items() <= story.answers[0].data.items()
+    assert story.rows("SELECT owner, owner_group FROM trust.standing(ARRAY['pilot-own', 'pilot-p1']) ORDER BY account") == [
+        ("ada", "bes_user"), ("", "")]  # fmt: skip
+
+
 def test_an_id_is_invited_once(story: Story) -> None:
     asked = {"site": "GRID.JINR.ru", "pilot_id": "named"}
     story.acted(None, event("pilot.invite.v1", "_", asked)).acted(None, event("pilot.invite.v1", "_", asked))

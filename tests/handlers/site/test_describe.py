@@ -69,6 +69,22 @@ def test_a_limit_begins_with_what_runs_and_one_that_stays_goes_on(story: Story) 
     assert differing(story._db) == []
 
 
+def test_claims_of_other_sites_are_not_looked_at_when_a_limit_begins(story: Story) -> None:
+    story.sql(
+        """INSERT INTO match.claims (pilot_id, request_id, job_id, attempt, claimed_at, site)
+        SELECT 'p1', gen_random_uuid(), n, 1, now(), 'C' || n %% 100 || '.ch' FROM generate_series(1, 5000) n"""
+    )
+    claim(story._db, [(5001, "A.B.ch", "", job())])
+    story.sql("ANALYZE match.claims")
+    seen = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relid = 'match.claims'::regclass"
+    with story._db.transaction():
+        ((before,),) = story.rows(seen)
+        story.when(told(running_limits=[by("*", most=5), by("VO", "bes", most=5)]))
+        ((after,),) = story.rows(seen)
+    assert [row[4] for row in story.rows(ROWS)] == [1, 1]
+    assert after - before < 10
+
+
 def test_what_a_description_does_not_say_any_more_is_no_limit_any_more(story: Story) -> None:
     story.when(told(1, running_limits=[by("*", most=1), by("Owner", "ada", most=1)]))
     other = event("site.described.v1", "C_ch", {"site": "C.ch", "status": "active", "running_limits": [by("*", most=1)]})

@@ -12,7 +12,8 @@ from schemas import catalogue, check
 from schemas.rules.description import DescriptionError
 from schemas.rules.explain import counted, in_words, offered, told_pilot, wanted, why_job, why_pilot
 from schemas.rules.matching import unmet
-from tests.schemas.rules.test_matching import attributes, needs, oracle, resource, resources, words
+from tests.schemas.rules.oracle import oracle, words
+from tests.schemas.rules.test_matching import attributes, needs, resource, resources
 
 KNOWN = catalogue()
 offers = st.lists(st.builds(lambda one, pilots: {"resource": one, "pilots": pilots}, resources, st.integers(1, 5)), max_size=5)
