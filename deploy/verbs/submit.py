@@ -18,7 +18,8 @@ from bus.client import Client
 from bus.errors import Invalid
 from bus.sandbox import pack, upload
 from deploy.verbs.common import Json, client, client_settings, print_json, talk
-from schemas.rules.description import DescriptionError, load, normalise
+from schemas.rules.attributes import DescriptionError
+from schemas.rules.description import load, normalise
 from schemas.rules.jdl import JdlError
 
 
