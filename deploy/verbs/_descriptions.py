@@ -54,7 +54,7 @@ def jobs_in(file: str, table: str = "") -> Jobs:
     """
     base = folder_of(file)
     if file.endswith(JSON_LINES):
-        return Jobs(_present(_read(file, from_json_lines), base))
+        return Jobs(_present(_read(file, lambda text: from_json_lines(text, MOST_JOBS)), base))
     if table:
         template = describe(file, template=True)
         return Jobs(_present(_read(table, lambda text: from_table(template, text), template=file), base))

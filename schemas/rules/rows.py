@@ -30,7 +30,7 @@ class Lined(Protocol):
         """Give the next line, no more than `size` characters of it; nothing at the end."""
 
 
-def from_json_lines(text: Lined) -> Iterator[dict[str, jdl.Value]]:
+def from_json_lines(text: Lined, limit: int | None = None) -> Iterator[dict[str, jdl.Value]]:
     """Give the job of each line, normalised, or raise DescriptionError that names the line.
 
     Lines are read as jobs are asked for, and forgotten. Empty lines are passed over; a line with Parameters is all
@@ -42,7 +42,7 @@ def from_json_lines(text: Lined) -> Iterator[dict[str, jdl.Value]]:
         if not line.strip():
             continue
         with _at(lines.number):
-            jobs = expand(normalise(read_json(line, lines.number)))
+            jobs = expand(normalise(read_json(line, lines.number)), limit)
         while True:
             with _at(lines.number):
                 job = next(jobs, None)

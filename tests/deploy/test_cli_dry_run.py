@@ -121,6 +121,7 @@ def test_a_table_may_come_by_a_pipe_and_a_description_too(tmp_path: Path) -> Non
         ({"a.jdl": 'Executable = "x";\nSitte = "A";'}, ["a.jdl"], 2, "a.jdl: line 2, column 1: unknown attribute Sitte, did you"),
         ({"a.jdl": 'Executable = "x"; Parameters = {500, 1}; CPUTime = %s;'}, ["a.jdl"], 2, "a.jdl: job 1: CPUTime must be"),
         ({"a.jdl": "Executable = x; Parameters = 1000001;"}, ["a.jdl"], 2, "a.jdl: Parameters makes 1000001 jobs, the limit"),
+        ({"a.jsonl": '{"Executable": "x", "Parameters": 1000001}'}, ["a.jsonl"], 2, "a.jsonl: line 1: Parameters makes 1000001"),
         ({"a.yaml": "Executable: x\nCPUTime: 1"}, ["a.yaml"], 2, "a.yaml: CPUTime must be 100 to 500000 and not 1"),
         ({"a.jsonl": '{"Executable": "x"}\n' * 15 + "{"}, ["a.jsonl"], 2, "a.jsonl: line 16, column 2: the text is not JSON"),
         ({"a.jsonl": '{"Executable": "x"}\n\udcff\n'}, ["a.jsonl"], 2, "a.jsonl: line 2: is not text in UTF-8"),

@@ -28,9 +28,10 @@ class Endless:
     """A text that never ends and counts what has been read of it."""
 
     def __init__(self, piece: Callable[[int], str], head: str = "") -> None:
-        self.piece, self.read_lines, self.rest = piece, 0, head
+        self.piece, self.read_lines, self.rest, self.longest = piece, 0, head, 0
 
     def readline(self, size: int, /) -> str:
+        self.longest = max(size, self.longest)
         if not self.rest:
             self.rest = self.piece(self.read_lines)
             self.read_lines += 1
@@ -179,6 +180,22 @@ def test_a_line_that_never_ends_is_not_read_to_its_end() -> None:
         endless = Endless(lambda _: "a" * 2 * LONGEST, "A\n" if made is not from_json_lines else "")
         with pytest.raises(DescriptionError, match="characters belong together"):
             list(made(endless))
+        assert endless.longest <= LONGEST + 1
+
+
+def test_a_text_of_many_lines_may_be_longer_than_any_of_them() -> None:
+    many = 2 * LONGEST // 1000
+    job = json.dumps({"Executable": "x", "Arguments": "a" * 1000}) + "\n"
+    assert sum(1 for _ in from_json_lines(io.StringIO(job * many))) == many
+    rows = io.StringIO("A\n" + ("a" * 1000 + "\n") * many)
+    assert sum(1 for _ in from_table(parse('Executable = "x";'), rows)) == many
+
+
+def test_a_line_may_stand_for_no_more_jobs_than_the_limit() -> None:
+    text = '{"Executable": "a", "Parameters": 3}\n'
+    assert len(list(from_json_lines(io.StringIO(text), 3))) == 3
+    with pytest.raises(DescriptionError, match=r"^line 1: Parameters makes 3 jobs, the limit is 2$"):
+        list(from_json_lines(io.StringIO(text), 2))
 
 
 @given(st.lists(st.dictionaries(st.sampled_from(["A", "B"]), st.text(max_size=8), min_size=2, max_size=2), max_size=8))
