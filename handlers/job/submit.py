@@ -9,7 +9,8 @@ from hashlib import sha256
 from typing import Any
 
 from bus import Db, Event
-from schemas.rules.description import DescriptionError, normalise
+from schemas.rules.attributes import DescriptionError
+from schemas.rules.description import normalise
 from schemas.rules.matching import never, requirements
 from schemas.rules.parametric import expand
 from schemas.rules.rights import acting, may
@@ -51,7 +52,7 @@ def owner_of(account: str, memberships: Sequence[Mapping[str, Any]], wanted: str
 def decide(description: dict[str, Any], owner: Owner, sites: Sequence[dict[str, Any]]) -> list[dict[str, Any]] | Refusal:
     """The descriptions of the jobs, or the reason why none can ever run."""
     try:
-        jobs = expand(normalise(description), MOST_JOBS)
+        jobs = list(expand(normalise(description), MOST_JOBS))
     except DescriptionError as problem:
         return Refusal("invalid", str(problem))
     seen: set[str] = set()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, NoReturn
+from typing import Any, Callable, NoReturn
+
+from schemas.rules.attributes import DescriptionError
 
 Value = Any  # a string, a number, a boolean, a list of values or a block of attributes
 
@@ -34,13 +36,12 @@ _CURLY_QUOTES = "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
 _END = "end"
 
 
-class JdlError(ValueError):
+class JdlError(DescriptionError):
     """The text is not JDL: where, why, and what would mend it when that is plain."""
 
     def __init__(self, line: int, column: int, reason: str, suggestion: str = "") -> None:
         """Remember place, reason and suggestion."""
-        super().__init__(line, column, reason, suggestion)
-        self.line = line
+        super().__init__(reason, line=line)
         self.column = column
         self.reason = reason
         self.suggestion = suggestion
@@ -58,6 +59,7 @@ class _Reader:
         self.text = text
         self.kind = self.word = ""
         self.start = self.end = self.last_end = 0
+        self.names: list[tuple[str, int]] = []
         self.advance()
 
     def advance(self) -> None:
@@ -87,14 +89,28 @@ class _Reader:
     def line(self, offset: int) -> int:
         return self.text.count("\n", 0, offset) + 1
 
+    def place(self, offset: int) -> tuple[int, int]:
+        return self.line(offset), offset - self.text.rfind("\n", 0, offset)
+
     def refuse(self, reason: str, suggestion: str = "", offset: int | None = None) -> NoReturn:
-        at = self.start if offset is None else offset
-        raise JdlError(self.line(at), at - self.text.rfind("\n", 0, at), reason, suggestion)
+        line, column = self.place(self.start if offset is None else offset)
+        raise JdlError(line, column, reason, suggestion)
 
 
 def parse(text: str) -> dict[str, Value]:
     """Give the attributes in their order, or raise JdlError; nothing else ever comes of any text."""
+    return _description(_Reader(text.removeprefix("\ufeff")))
+
+
+def place(text: str, is_wanted: Callable[[str], bool]) -> tuple[int, int] | None:
+    """Give line and column of the last attribute whose name is wanted, of a text that can be parsed."""
     reader = _Reader(text.removeprefix("\ufeff"))
+    _description(reader)
+    found = [at for name, at in reader.names if is_wanted(name)]
+    return reader.place(found[-1]) if found else None
+
+
+def _description(reader: _Reader) -> dict[str, Value]:
     opened = reader.start if reader.kind == "[" else None
     if opened is not None:
         reader.advance()
@@ -124,6 +140,7 @@ def _attributes(reader: _Reader, opened: int | None, depth: int) -> dict[str, Va
         if name.lower() in first:
             reader.refuse(f"{name} was already given in line {reader.line(first[name.lower()])}", "remove one")
         first[name.lower()] = at
+        reader.names.append((name, at))
         reader.advance()
         _equals(reader, name)
         attributes[name] = _value(reader, name, depth)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from handlers.match.index import Index
 from handlers.match.parked import Parked
-from schemas.rules.description import DescriptionError
+from schemas.rules.attributes import DescriptionError
 from schemas.rules.matching import fits
 from tests.schemas.rules.oracle import oracle
 from tests.schemas.rules.test_matching import attributes, fields_of, needs, resources

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.rules.description import ALIASES, DEFAULTS, LISTS, NUMBERS, TEXTS, DescriptionError, load, normalise
+from schemas.rules.attributes import ALIASES, DEFAULTS, LISTS, NUMBERS, TEXTS, DescriptionError
+from schemas.rules.description import load, normalise
 from schemas.rules.jdl import JdlError, dump
 from tests.schemas.rules.test_jdl import BESIII
 
@@ -149,6 +150,7 @@ def test_every_way_to_write_it_gives_one(written: dict[str, Any], name: str, val
         ({"Parameters": []}, "Parameters must be a list with at least one value"),
         ({"Parameters.X": 5, "Parameters": 5}, "Parameters.X must be a list with at least one value"),
         ({"ParameterStep": "x", "Parameters": 5}, "ParameterStep must be a number and not 'x'"),
+        ({"StopSigRegex": "("}, "StopSigRegex is no regular expression: missing ), unterminated subpattern at position 0"),
         ({5: 6}, "an attribute's name must be text and not 5"),
     ],
 )  # fmt: skip

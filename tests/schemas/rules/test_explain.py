@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import catalogue, check
-from schemas.rules.description import DescriptionError
+from schemas.rules.attributes import DescriptionError
 from schemas.rules.explain import counted, in_words, offered, told_pilot, wanted, why_job, why_pilot
 from schemas.rules.matching import unmet
 from tests.schemas.rules.oracle import oracle, words

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.rules.description import DescriptionError, normalise
+from schemas.rules.attributes import DescriptionError
+from schemas.rules.description import normalise
 from schemas.rules.matching import digest, fits, requirements, segment, unmet
 from tests.schemas.rules.oracle import oracle
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.rules.description import DescriptionError
+from schemas.rules.attributes import DescriptionError
 from schemas.rules.matching import fits, masked, never, unmet
 from tests.schemas.rules.test_matching import SITES, TAGS, attributes, needs, resource
 

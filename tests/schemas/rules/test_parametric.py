@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
+import tracemalloc
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.rules.description import DescriptionError, normalise
+from schemas.rules.attributes import DescriptionError
+from schemas.rules.description import normalise
 from schemas.rules.jdl import parse
 from schemas.rules.parametric import count, expand
 
 
 def jobs(text: str, limit: int = 100) -> list[dict[str, Any]]:
     """Expand a text that need not say what it executes."""
-    return expand(parse('Executable = "x";' + text), limit)
+    return list(expand(parse('Executable = "x";' + text), limit))
+
+
+def oracle(parameters: int | list[Any], start: float, step: float, factor: float) -> list[Any]:
+    """Give the values of a sequence by DIRAC's rule, written out."""
+    if isinstance(parameters, list):
+        return parameters
+    values: list[float] = [start * type(factor)(1) + type(step)(0)]
+    while len(values) < parameters:
+        values.append(values[-1] * factor + step)
+    return values
 
 
 def column(text: str, name: str) -> list[Any]:
@@ -25,7 +38,7 @@ def column(text: str, name: str) -> list[Any]:
 
 def test_a_description_without_parameters_is_its_only_job() -> None:
     description = {"Executable": "x", "Arguments": "%s %n"}
-    assert expand(description, 1) == [description]
+    assert list(expand(description, 1)) == [description]
     assert count(description) == 1
 
 
@@ -120,20 +133,111 @@ def test_without_named_sequences_an_unknown_name_is_plain_text() -> None:
         ("Parameters = 100; ParameterFactor = 1000;", "ParameterFactor and ParameterStep lead beyond 2**63 at job 7"),
         (
             'Parameters = {{"a", "b"}}; InputData = {"LFN:/x%s"};',
-            "InputData = LFN:/x%s mixes text with a parameter that is a list",
+            "job 0: InputData = LFN:/x%s mixes text with a parameter that is a list",
         ),
-        ("Parameters = {500, 1}; CPUTime = %s;", "CPUTime must be 100 to 500000 and not 1"),
+        ("Parameters = {500, 1}; CPUTime = %s;", "job 1: CPUTime must be 100 to 500000 and not 1"),
         (
             'Parameters = {"a", "../b"}; OutputSandbox = {"%s"};',
-            "OutputSandbox must be a plain relative file name without .. and not '../b'",
+            "job 1: OutputSandbox must be a plain relative file name without .. and not '../b'",
         ),
-        ("Parameters = {A, B}; Site = %s; BannedSites = {B};", "BannedSites bans every Site the job asks for: B"),
+        ("Parameters = {A, B}; Site = %s; BannedSites = {B};", "job 1: BannedSites bans every Site the job asks for: B"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_expanded_is_said_and_no_job_is_given(text: str, sentence: str) -> None:
     with pytest.raises(DescriptionError) as caught:
         jobs(text)
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("{a", "job 0: the parameter '{a' begins like a list but is none: this { is never closed"),
+        ("{a}; B = {b}", "job 0: the parameter '{a}; B = {b}' begins like a list but is none: it goes on after its }"),
+        ("{[A = 1]}", "job 0: the parameter '{[A = 1]}' begins like a list but is none: it goes on after its }"),
+        ("{a b}", "job 0: the parameter '{a b}' begins like a list but is none: a comma is missing in the list of List"),
+    ],
+)
+def test_what_begins_like_a_list_has_to_be_one(value: str, sentence: str) -> None:
+    with pytest.raises(DescriptionError) as caught:
+        list(expand({"Executable": "x", "Parameters": [value], "InputData": ["%s"]}))
+    assert str(caught.value) == sentence
+
+
+def test_a_list_written_as_text_may_hold_what_jdl_may() -> None:
+    value = r'{"LFN:/a,b", "LFN:/c}", LFN:/d, "\"e\""}'
+    job = next(expand({"Executable": "x", "Parameters": [value], "InputData": ["%s"]}))
+    assert job["InputData"] == ["LFN:/a,b", "LFN:/c}", "LFN:/d", '"e"']
+
+
+def test_output_data_goes_with_every_job() -> None:
+    text = 'Parameters = {a, b}; OutputData = {"%s.root", "LFN:/vo/%n.root"}; OutputPath = "/run/%s"; OutputSE = {SE, "%s-SE"};'
+    assert column(text, "OutputData") == [["a.root", "LFN:/vo/0.root"], ["b.root", "LFN:/vo/1.root"]]
+    assert column(text, "OutputPath") == ["/run/a", "/run/b"]
+    assert column(text, "OutputSE") == [["SE", "a-SE"], ["SE", "b-SE"]]
+
+
+def test_a_million_jobs_are_made_one_at_a_time() -> None:
+    text = 'Executable = x; Parameters = 1000000; ParameterStep = 1; ParameterStart.Seed = 5; Arguments = "%s %(Seed)s %n";'
+    description = parse(text)
+    tracemalloc.start()
+    try:
+        assert count(description) == 1_000_000
+        made = expand(description)
+        first = next(made)
+        middle = next(itertools.islice(made, 20_000, None))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (first["Arguments"], middle["Arguments"]) == ("1 5 000000", "20002 5 020001")
+    assert peak_bytes < 1_000_000  # twenty thousand jobs would be ten times that
+
+
+def test_more_jobs_than_anybody_could_make_are_counted_and_begun() -> None:
+    description = {"Executable": "x", "Parameters": 2**62, "ParameterStep": 1, "Arguments": "%s"}
+    assert count(description) == 2**62
+    assert [job["Arguments"] for job in itertools.islice(expand(description), 3)] == ["1", "2", "3"]
+
+
+def test_what_is_wrong_with_the_whole_is_said_before_the_first_job() -> None:
+    with pytest.raises(DescriptionError):
+        expand({"Executable": "x", "Parameters": 5}, 4)
+    with pytest.raises(DescriptionError):
+        expand({"Executable": "x", "Parameters": 2, "Parameters.X": [1]})
+
+
+def test_what_is_wrong_with_one_job_is_said_at_its_turn() -> None:
+    made = expand({"Executable": "x", "Parameters": [500, 1], "CPUTime": "%s"})
+    assert next(made)["CPUTime"] == 500
+    with pytest.raises(DescriptionError, match=r"^job 1: CPUTime must be"):
+        next(made)
+
+
+numbers = st.integers(-3, 3) | st.sampled_from([0.5, -1.0, 1.5])
+plain = st.integers(-5, 99) | st.text(alphabet="abc-_ ", min_size=1, max_size=5)
+
+
+@given(st.data(), st.integers(1, 12), st.sets(st.sampled_from(["X", "Y", "Seed"])), numbers, numbers, numbers)
+def test_every_value_is_where_diracs_rule_puts_it(
+    data: st.DataObject, total: int, names: set[str], start: float, step: float, factor: float
+) -> None:
+    description: dict[str, Any] = {"Executable": "x", "Parameters": total, "Arguments": "%n:%s"}
+    description |= {"ParameterStart": start, "ParameterStep": step, "ParameterFactor": factor}
+    wanted = {"": oracle(total, start, step, factor)}
+    for name in sorted(names):
+        if data.draw(st.booleans()):
+            wanted[name] = data.draw(st.lists(plain, min_size=total, max_size=total))
+            description[f"Parameters.{name}"] = wanted[name]
+        else:
+            wanted[name] = oracle(total, 1, step, 1)
+            description[f"ParameterStep.{name}"] = step
+        description["Arguments"] += f":%({name})s"
+    made = list(expand(description))
+    assert count(description) == len(made) == total
+    for index, job in enumerate(made):
+        values = [wanted[name][index] for name in sorted(names)]
+        assert job["Arguments"] == ":".join(map(str, [str(index).zfill(len(str(total - 1))), wanted[""][index], *values]))
+        assert {name: job[f"Parameter.{name}"] for name in names} == {name: str(wanted[name][index]) for name in names}
 
 
 @given(
@@ -147,11 +251,11 @@ def test_the_jobs_are_as_many_as_counted_and_are_descriptions_themselves(paramet
         "InputSandbox": [arguments],
     }  # fmt: skip
     try:
-        expanded = expand(description, 30)
+        expanded = list(expand(description, 30))
     except DescriptionError:
         return
     assert len(expanded) == count(description)
     assert [job["ParameterNumber"] for job in expanded] == list(range(len(expanded)))
     for job in expanded:
         assert normalise(job) == job
-        assert expand(job, 1) == [job]
+        assert list(expand(job, 1)) == [job]
