@@ -16,7 +16,7 @@ from rich.table import Table
 
 from bus.settings import settings
 from deploy.migrate import migrate
-from tests.bench import match_kills, match_parts
+from tests.bench import match_kills, match_limits, match_parts
 from tests.bench.load import empty
 from tests.bench.match_parts import Bench
 from tests.bench.report import FOLDER, keep
@@ -26,6 +26,7 @@ Part = Callable[[Bench], None]
 # (jobs, task queues), and what is measured when they are there
 PARTS: tuple[tuple[int, int, Mapping[str, Part]], ...] = (
     (match_kills.JOBS, match_kills.QUEUES, {"kills": match_kills.kills}),
+    (match_kills.JOBS, match_kills.QUEUES, {"limits": match_limits.limits}),
     (100_000, 2_000, {"100k": lambda bench: match_parts.bus(bench, "100k")}),
     (
         1_000_000,
