@@ -32,11 +32,17 @@ _ASKED_FOR = {
     "Owner", "OwnerGroup", "VO", "CPUTime", "Sites", "BannedSites", "GridCEs", "Platforms", "JobTypes", "Tags", "MinRAM",
     "MinNumberOfProcessors", "MaxNumberOfProcessors", "WholeNode", "NumberOfGPUs",
 }  # fmt: skip
+# what of a description says what it needs; no more of it is looked at
+NEEDED = (
+    "CPUTime", "Site", "BannedSites", "GridCE", "Platform", "JobType", "Tags", "MinRAM", "MinDisk", "NumberOfProcessors",
+    "MinNumberOfProcessors", "MaxNumberOfProcessors", "WholeNode", "NumberOfGPUs",
+)  # fmt: skip
 _OWN_WISHES = ("RequiredTag", *(banned for banned, _ in BANNED_FIELDS))
 
 
 def requirements(description: Mapping[str, Any], owner: str, owner_group: str, vo: str) -> dict[str, Any]:
     """Give what a normalised description needs; jobs with equal requirements share one task queue."""
+    description = {name: description[name] for name in NEEDED if name in description}
     exact = description.get("NumberOfProcessors")
     least = exact or description.get("MinNumberOfProcessors", 1)
     return {

@@ -19,7 +19,7 @@ SUBMISSION = "7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01"
 ROWS_AT_ONCE = 5_000
 _NAMED = {"Sites": "Site", "BannedSites": "BannedSites", "Platforms": "Platform", "Tags": "Tags", "MinRAM": "MinRAM"}
 _OURS = """SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
-WHERE (schemaname IN ('job', 'match', 'share') AND tablename <> 'counter')
+WHERE schemaname IN ('job', 'match', 'share')
    OR (schemaname = 'bus' AND tablename IN ('events', 'unsent', 'inbox', 'timers', 'failures'))
    OR (schemaname = 'trust' AND tablename = 'enrolments')
    OR (schemaname = 'registry' AND tablename IN ('users', 'members'))"""
@@ -116,7 +116,7 @@ def load(dsn: str, jobs: Iterable[dict[str, Any]], count: int) -> tuple[int, flo
                 empty(database)
                 accepted = "INSERT INTO job.submissions VALUES (%s, 'bench', '', 1, %s, now())"
                 database.execute(accepted, (SUBMISSION, count))
-                database.execute("UPDATE job.counter SET last_job_id = %s", (count,))
+                database.execute("SELECT setval('job.ids', %s)", (count,))
                 with cursor.copy(_COPY) as copy:
                     for lines in _shown(_rows(jobs, shapes), count):
                         copy.write(lines)
