@@ -8,6 +8,7 @@ import json
 import string
 from typing import TYPE_CHECKING, Any
 
+from schemas.rules.attributes import NEEDED
 from schemas.rules.isolation import is_enough
 
 if TYPE_CHECKING:
@@ -32,11 +33,6 @@ _ASKED_FOR = {
     "Owner", "OwnerGroup", "VO", "CPUTime", "Sites", "BannedSites", "GridCEs", "Platforms", "JobTypes", "Tags", "MinRAM",
     "MinNumberOfProcessors", "MaxNumberOfProcessors", "WholeNode", "NumberOfGPUs",
 }  # fmt: skip
-# what of a description says what it needs; no more of it is looked at
-NEEDED = (
-    "CPUTime", "Site", "BannedSites", "GridCE", "Platform", "JobType", "Tags", "MinRAM", "MinDisk", "NumberOfProcessors",
-    "MinNumberOfProcessors", "MaxNumberOfProcessors", "WholeNode", "NumberOfGPUs",
-)  # fmt: skip
 _OWN_WISHES = ("RequiredTag", *(banned for banned, _ in BANNED_FIELDS))
 
 
