@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from handlers.bulk import schedule
 from tests.fix_house import Story
 from tests.handlers.bulks import SWEEP, checked, confirm, confirmed, states, submit, waiting
@@ -13,7 +15,7 @@ VARIED = SWEEP | {"CPUTime": "%s", "ParameterStart": 300, "ParameterStep": 100}
 STEPS = "SELECT number, state FROM job.steps(ARRAY[%s::bigint]) ORDER BY 1"
 
 
-def prepared(story: Story, **asked: object) -> Story:
+def prepared(story: Story, **asked: Any) -> Story:
     """Five jobs of ada's are Received and their queues are there."""
     confirmed(story, **asked)
     return story.given("bulk.check", event("bulk.confirmed.v1", SUBMISSION, {"submission": SUBMISSION}))
