@@ -11,7 +11,7 @@ from typing import Any
 
 from bus import Db, Event
 from bus.errors import Later
-from handlers.bulk.forms import MOST_JOBS, Plan, Rows, plan
+from handlers.bulk.forms import Plan, Rows, plan
 from handlers.bulk.stored import Hands, text_of
 from schemas.rules.attributes import DescriptionError
 from schemas.rules.submission import Denied, Judge, Owner, owner_of
@@ -19,10 +19,9 @@ from schemas.rules.submission import Denied, Judge, Owner, owner_of
 CONSUMES = ("bulk.submit.v1",)
 EMITS = ("bulk.submitted.v1",)
 
-__all__ = ["CONSUMES", "EMITS", "MOST_JOBS", "handle_all"]
-
 EXPIRES_S = 300  # how long nobody need confirm
 AT_ONCE = 50_000  # rows that one statement makes: well within the statement timeout
+SHAPES_AT_ONCE = 2_000
 
 
 def digest_of(asked: Mapping[str, Any]) -> str:
@@ -87,7 +86,7 @@ def _submit(event: Event, db: Db, hands: Hands | None) -> Iterator[Event]:
 
 
 def _store(event: Event, db: Db, owner: Owner, planned: Plan, rows: Rows, first: int) -> None:
-    """The jobs are in their table, and their one step in history."""
+    """The jobs are in their table, and their one step in history; DIRAC's minor status says what they wait for."""
     values = {"submission": event.data["submission"], "first_job_id": first, "at": event.time}
     whose = {"owner": owner.account, "owner_group": owner.group, "vo": owner.vo}
     template = None
@@ -107,5 +106,5 @@ def _store(event: Event, db: Db, owner: Owner, planned: Plan, rows: Rows, first:
 def _tell_shapes(event: Event, db: Db, judge: Judge) -> None:
     """What the jobs need is known by the numbers that they have."""
     shapes = [{"shape": n, "digest": mark, "requirements": needs} for n, (mark, needs) in enumerate(judge.shapes)]
-    for number in range(0, len(shapes), AT_ONCE):
-        db.run("shapes", submission=event.data["submission"], shapes=json.dumps(shapes[number : number + AT_ONCE]))
+    for number in range(0, len(shapes), SHAPES_AT_ONCE):
+        db.run("shapes", submission=event.data["submission"], shapes=json.dumps(shapes[number : number + SHAPES_AT_ONCE]))

@@ -184,7 +184,7 @@ def _whole(rows: Sequence[dict[str, Any]], db: Db, memory: Memory) -> Iterable[d
     if unknown := memory.templates.unknown(rows):
         for template in db.all("templates", template_ids=unknown):
             memory.templates.know(template["template_id"], template["body"])
-    return [row | {"description": memory.templates.description(row)} for row in rows]
+    return [row if row["template_id"] is None else row | {"description": memory.templates.description(row)} for row in rows]
 
 
 def _rows(picks: Sequence[Pick], memory: Memory) -> str:

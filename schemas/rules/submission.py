@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MOST_BYTES = 32_768  # of a description as JSON: it travels to the pilot in one reply
+MOST_SHAPES = 100_000  # different needs: each becomes a task queue
 LABELS = ("JobName", "JobGroup", "JobType", "Priority")
 
 
@@ -70,6 +71,10 @@ class Judge:
         if mark not in self._by_digest:
             if reason := never(needs, self._sites):
                 raise DescriptionError(reason)
+            if len(self.shapes) == MOST_SHAPES:
+                raise DescriptionError(
+                    f"the jobs need more than {MOST_SHAPES} different things; make several submissions of them"
+                )
             self._by_digest[mark] = len(self.shapes)
             self.shapes.append((mark, needs))
         return self._by_digest[mark]

@@ -28,8 +28,8 @@ WHERE (conrelid = 'job.jobs'::regclass OR confrelid = 'job.jobs'::regclass) AND 
 ORDER BY contype = 'f'"""
 _INDEXES = """SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index i
 WHERE i.indrelid = 'job.jobs'::regclass AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid)"""
-_COPY = """COPY job.jobs (job_id, priority, description, submission, owner, owner_group, vo, job_name, job_group, state,
-minor_status, queue_id, submitted_at, changed_at) FROM STDIN WITH (FREEZE)"""
+_COPY = """COPY job.jobs (job_id, priority, description, submission, owner, owner_group, vo, job_name, job_group, job_type,
+state, minor_status, queue_id, submitted_at, changed_at) FROM STDIN WITH (FREEZE)"""
 _QUEUES = """INSERT INTO match.queues (queue_id, digest, requirements) OVERRIDING SYSTEM VALUE VALUES (%s, %s, %s)"""
 _NEXT_QUEUE = "SELECT setval(pg_get_serial_sequence('match.queues', 'queue_id'), greatest(1, max(queue_id))) FROM match.queues"
 _VO = "INSERT INTO registry.vos (vo, described_at) VALUES (%s, now()) ON CONFLICT DO NOTHING"
@@ -76,7 +76,7 @@ class Shapes:
         before, between, after = json.dumps(job | {"Priority": "<", "Arguments": "--events 1000 --first >"}).partition('"<"')
         between, _, after = after.partition(">")
         state = ("Waiting", "Pilot Agent Submission", str(self._ids[mark]), self._at, self._at)
-        rest = (SUBMISSION, owner, group, vo, job["JobName"], job["JobGroup"], *state)
+        rest = (SUBMISSION, owner, group, vo, job["JobName"], job["JobGroup"], job["JobType"], *state)
         return Shape(before, between, "\t".join((after, *rest)) + "\n")
 
 

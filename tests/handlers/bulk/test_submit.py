@@ -6,6 +6,7 @@ import gzip
 import json
 from typing import Any
 
+import psycopg
 import pytest
 
 from handlers.bulk import forms
@@ -82,6 +83,14 @@ def test_ids_of_two_submissions_do_not_mix_and_of_a_failed_one_are_never_used_ag
     stored(story).given("job.submit", event("job.submit.v1", OTHER, {"submission": OTHER, "description": SWEEP}))
     spans = "SELECT submission::text, min(job_id), max(job_id), count(*) FROM job.jobs GROUP BY 1 ORDER BY 2"
     assert story.rows(spans) == [(SUBMISSION, 1, 5, 5), (OTHER, 6, 10, 5)]
+
+
+def test_ids_are_allotted_without_waiting_for_whoever_has_taken_some_and_not_committed(story: Story, test_dsn: str) -> None:
+    with psycopg.connect(test_dsn) as other:
+        assert other.execute("SELECT job.allot(1000)").fetchone() == (1,)
+        story.sql(SITE).when(submit(), once=False)
+        other.rollback()
+    story.then(("bulk.submitted.v1", {"first_job_id": 1001}), ("bulk.submit.v1.reply", {"first_job_id": 1001}))
 
 
 def test_labels_that_differ_are_columns_and_what_differs_in_needs_is_numbered(story: Story) -> None:
