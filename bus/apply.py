@@ -14,7 +14,7 @@ from psycopg import Connection
 
 from bus import failpoints
 from bus.discover import Handler
-from bus.errors import Bug, Invalid, Later
+from bus.errors import Bug, Conflict, Invalid, Later
 from bus.event import Event
 from bus.postgres import Direct, together
 from schemas import catalogue, check, journaled
@@ -166,7 +166,7 @@ def outright(function: Callable[..., Iterable[T]], *arguments: Any) -> list[T]:
 def _as_it_comes(function: Callable[..., Iterable[T]], *arguments: Any) -> Iterator[T]:
     try:
         yield from function(*arguments)
-    except (Later, psycopg.Error):
+    except (Later, Conflict, psycopg.Error):
         raise
     except Exception as problem:
         raise Bug(f"{type(problem).__name__}: {problem}") from problem

@@ -14,6 +14,9 @@ class BulkCheckedV1(TypedDict):
     submission: str
     first_job_id: int
     last_job_id: int
+    owner: str
+    owner_group: str
+    vo: str
 
 
 class BulkConfirmV1(TypedDict):
@@ -60,6 +63,9 @@ class BulkFailedV1(TypedDict):
     count: int
     minor_status: str
     application_status: NotRequired[str]
+    owner: str
+    owner_group: str
+    vo: str
 
 
 class BulkRemovedV1(TypedDict):
@@ -131,6 +137,9 @@ class BulkWaitingV1(TypedDict):
     first_job_id: int
     last_job_id: int
     queues: list[BulkWaitingV1Queues]
+    owner: str
+    owner_group: str
+    vo: str
 
 
 class ClockMinuteV1(TypedDict):

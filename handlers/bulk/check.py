@@ -24,8 +24,11 @@ def decide(known: Mapping[str, Any] | None) -> Iterator[tuple[int, int]]:
 
 def handle(event: Event, db: Db) -> Iterable[Event]:
     submission = event.data["submission"]
-    parts = list(decide(db.one("submission", submission=submission)))
-    if parts:
-        db.run("queues", submission=submission)
-    told = ({"submission": submission, "first_job_id": first, "last_job_id": last} for first, last in parts)
-    return [event.answer("bulk.checked.v1", submission, data) for data in told]
+    known = db.one("submission", submission=submission)
+    parts = list(decide(known))
+    if not parts or known is None:
+        return []
+    db.run("queues", submission=submission)
+    whose = {name: known[name] for name in ("owner", "owner_group", "vo")}
+    told = ({"submission": submission, "first_job_id": first, "last_job_id": last} | whose for first, last in parts)
+    return [event.answer("bulk.checked.v1", submission, data).of(known["owner"], known["vo"]) for data in told]

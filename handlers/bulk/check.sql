@@ -1,5 +1,5 @@
 -- name: submission
-SELECT state, first_job_id, count FROM job.submissions WHERE submission = %(submission)s;
+SELECT state, first_job_id, count, owner, owner_group, vo FROM job.submissions WHERE submission = %(submission)s;
 
 -- name: queues
 -- Every task queue that its jobs will wait in is there: made here, because nobody waits long for this transaction.

@@ -30,13 +30,14 @@ def _schedule(event: Event, db: Db) -> Iterator[Event]:
     if known is None or known["state"] != "Received":
         return
     part = {name: event.data[name] for name in ("submission", "first_job_id", "last_job_id")}
+    whose = {name: known[name] for name in ("owner", "owner_group", "vo")}
     moved = part | {"at": event.time, "event_id": event.id}
     for data in _failed(db, moved, decide(db.all("shapes", **part), db.all("sites"))):
-        told = {"submission": part["submission"], "minor_status": "No candidate site", **data}
+        told = {"submission": part["submission"], "minor_status": "No candidate site", **data, **whose}
         yield event.answer("bulk.failed.v1", part["submission"], told).of(known["owner"], known["vo"])
     waits = db.all("wait", **moved)
     for number in range(0, len(waits), MOST_QUEUES):
-        told = part | {"queues": waits[number : number + MOST_QUEUES]}
+        told = part | whose | {"queues": waits[number : number + MOST_QUEUES]}
         yield event.answer("bulk.waiting.v1", part["submission"], told).of(known["owner"], known["vo"])
 
 

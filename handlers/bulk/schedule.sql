@@ -1,5 +1,5 @@
 -- name: submission
-SELECT owner, vo, state FROM job.submissions WHERE submission = %(submission)s;
+SELECT owner, owner_group, vo, state FROM job.submissions WHERE submission = %(submission)s;
 
 -- name: shapes
 SELECT shape, requirements FROM job.shapes WHERE submission = %(submission)s AND shape IN (

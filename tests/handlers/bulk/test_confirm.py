@@ -7,7 +7,7 @@ import pytest
 
 from bus.apply import Words, apply
 from bus.discover import Handler
-from bus.errors import Later
+from bus.errors import Conflict, Later
 from bus.event import Event
 from tests.fix_house import Story
 from tests.handlers.bulks import EXPIRED, confirm, confirmed, states, stored
@@ -67,6 +67,16 @@ def test_a_set_of_which_a_job_was_killed_is_not_confirmed_in_part(story: Story) 
     story.when(confirm(), once=False).then(("request.refused.v1.reply", {"code": "conflict"}))
     assert "1 jobs of submission" in story.answers[0].data["reason"]
     assert states(story) == [("Killed", 1), ("Submitting", 4)]
+
+
+def test_a_job_that_is_moved_in_between_lets_all_be_read_and_decided_again(
+    story: Story, db: psycopg.Connection[object], found: dict[str, Handler], words: Words
+) -> None:
+    stored(story).sql("""CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+        CREATE TRIGGER skip BEFORE UPDATE ON job.jobs FOR EACH ROW WHEN (NEW.job_id = 3) EXECUTE FUNCTION skip()""")
+    with pytest.raises(Conflict):
+        apply(found[HANDLER], [confirm()], db, words, once=False)
+    assert states(story) == [("Submitting", 5)]
 
 
 def test_while_another_process_moves_the_submission_it_is_tried_again_later(
