@@ -2,7 +2,7 @@
 PYTHON_IN_VENV := .venv/bin/python
 ROOMS := bus deploy handlers pilot schemas tests
 
-.PHONY: help setup check test demo bench bench-connections bench-fleet bench-flood bench-match bench-pilot bench-shares attacks generate lock clean
+.PHONY: help setup check test demo bench bench-bulk bench-connections bench-fleet bench-flood bench-match bench-pilot bench-shares attacks generate lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -26,6 +26,9 @@ demo: setup ## jobs through pilots on this machine, from submission to output
 
 bench: setup ## events, matches and jobs per second
 	$(PYTHON_IN_VENV) -m deploy.stack run --name bench -- $(PYTHON_IN_VENV) -m tests.bench.spine
+
+bench-bulk: setup ## submissions of up to a million jobs, from the first step until all wait (BULK=small)
+	$(PYTHON_IN_VENV) -m deploy.stack run --name bench-bulk -- $(PYTHON_IN_VENV) -m tests.bench.bulk $(BULK)
 
 bench-flood: setup ## what honest pilots notice when a stolen one sends as fast as it can
 	$(PYTHON_IN_VENV) -m deploy.stack run --name flood -- $(PYTHON_IN_VENV) -m tests.bench.flood

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import Connection
 
+from bus import failpoints
 from bus.discover import Handler
-from bus.errors import Bug, Invalid, Later
+from bus.errors import Bug, Conflict, Invalid, Later
 from bus.event import Event
 from bus.postgres import Direct, together
 from schemas import catalogue, check, journaled
@@ -143,17 +144,18 @@ def apply(
                 results[id(event)] = Applied(event, _signed(handler, answers, words))
         owed = [answer for event in todo for answer in results[id(event)].answers if not answer.type.endswith(".reply")]
         stored = store(connection, owed, words)
+        failpoints.reach(failpoints.BEFORE_COMMIT, handler.name)
     return [results.get(id(event), Applied(event, (), repeated=True)) for event in events], stored
 
 
 def _answered(
-    handler: Handler, wave: list[Event], call: Callable[..., Iterable[Event]], connection: Connection[Any]
+    handler: Handler, wave: list[Event], call: Callable[..., Iterable[Any]], connection: Connection[Any]
 ) -> Iterable[Iterable[Event]]:
     """What comes of each event of a wave: the handler is called for each, or once for all if its verb is `handle_all`."""
     if handler.verb != "handle_all":
         return together(connection, handler.sql, wave, lambda event, db: tuple(call(event, db)))
     db = Direct(connection, handler.sql)
-    return outright(lambda: map(tuple, handler.function(wave, db)))
+    return outright(lambda: map(tuple, call(wave, db)))
 
 
 def outright(function: Callable[..., Iterable[T]], *arguments: Any) -> list[T]:
@@ -164,7 +166,7 @@ def outright(function: Callable[..., Iterable[T]], *arguments: Any) -> list[T]:
 def _as_it_comes(function: Callable[..., Iterable[T]], *arguments: Any) -> Iterator[T]:
     try:
         yield from function(*arguments)
-    except (Later, psycopg.Error):
+    except (Later, Conflict, psycopg.Error):
         raise
     except Exception as problem:
         raise Bug(f"{type(problem).__name__}: {problem}") from problem

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import psycopg
 import structlog
-from psycopg import Connection
 
 from bus import failpoints
-from bus.apply import Applied, Stored, Words, apply, outright
+from bus.apply import Applied, apply, outright
 from bus.backlog import Backlog
 from bus.discover import Handler
-from bus.errors import Conflict, Invalid, Later, Unavailable
+from bus.errors import Conflict, Invalid, Unavailable
 from bus.event import Event
 from bus.gate import Denied, Flooded, Gate
-from bus.parking import park, quarantine, storable
-from bus.postgres import Direct, connect
-from bus.publisher import unreadable
+from bus.loop import BATCH, IDLE_S, Loop
+from bus.parking import park, quarantine
+from bus.postgres import Direct
 from bus.replies import reply, reply_all
-from bus.topology import PREFETCH, REQUESTS, TELEMETRY, Topology
-from bus.transport import LOST, Delivery, Transport, back_off
+from bus.topology import PREFETCH, REQUESTS, TELEMETRY
+from bus.transport import LOST, Delivery, back_off
 from schemas import exchange_of
 from schemas.rules.identity import pilot_of
 
@@ -32,131 +29,10 @@ __all__ = ["BATCH", "IDLE_S", "HandlerLoop", "Loop", "reply"]
 
 log = structlog.get_logger()
 
-IDLE_S = 1.0
-BATCH = PREFETCH // 2
 CONFLICTS = 20
 ACT_PREFETCH = 8
 
-_FAILED = """INSERT INTO bus.failures (handler, event_id, failed_at, detail) VALUES (%s, %s, now(), %s)
-ON CONFLICT (handler, event_id) DO UPDATE SET failed_at = now(), detail = excluded.detail"""
-
 Received = tuple[Delivery, Event]
-
-
-class Loop:
-    """One handler's loop in its own thread, with its own channel and its own database connection.
-
-    Broker lost: reconnect with back-off; what was unacknowledged comes again and the inbox knows it.
-    Database lost: the batch is held and tried again with back-off; no delivery is burnt.
-    """
-
-    def __init__(
-        self, name: str, url: str, ca_file: str, dsn: str, topology: Topology, send: Callable[[list[Stored]], None], words: Words
-    ) -> None:
-        self.name, self.words, self.send = name, words, send
-        self._url, self._ca_file, self._dsn, self._topology = url, ca_file, dsn, topology
-        self._database: Connection[Any] | None = None
-        self.transport = Transport(url, ca_file)
-        self.stopping = threading.Event()
-        self.ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        """The thread runs."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """The loop takes nothing new; what it has in hand is finished."""
-        self.stopping.set()
-
-    def join(self, timeout_s: float) -> None:
-        """The thread is over, or the time is up."""
-        self._thread.join(timeout_s)
-
-    @property
-    def database(self) -> Connection[Any]:
-        """A database connection that was alive a moment ago."""
-        if self._database is None or self._database.closed:
-            self._database = connect(self._dsn)
-        return self._database
-
-    def _run(self) -> None:
-        attempt = 0
-        while not self.stopping.is_set():
-            stuck = False
-            try:
-                self.transport = Transport(self._url, self._ca_file).connect()
-                if attempt:  # the runner has declared everything before the first time
-                    self.transport.declare(self._topology)
-                self.open()
-                self.ready.set()
-                while not self.stopping.is_set():
-                    self.turn()
-                    attempt = 0
-            except (*LOST, Unavailable) as problem:
-                log.warning("loop.disconnected", handler=self.name, reason=str(problem))
-            except UnicodeDecodeError as problem:
-                log.warning("loop.unreadable", handler=self.name, reason=str(problem))
-                stuck = True
-            except Exception:
-                log.exception("loop.failed", handler=self.name)
-            finally:
-                self.transport.close()
-            if stuck:
-                self._unstick()
-            self.stopping.wait(back_off(attempt := attempt + 1))
-        if self._database is not None:
-            self._database.close()
-
-    def _unstick(self) -> None:
-        """What py-amqp can not even read is in quarantine; without this it would come again for ever."""
-        try:
-            for delivery, settle in unreadable(self._url, self._ca_file, self.name, PREFETCH):
-                quarantine(self.database, delivery, "a property or the routing key is not UTF-8")
-                settle()
-        except Exception:
-            log.exception("loop.stuck", handler=self.name)
-
-    def open(self) -> None:
-        """Consuming."""
-        self.transport.consume(self.name, PREFETCH)
-
-    def turn(self) -> None:
-        """One batch received, applied, acknowledged."""
-        if deliveries := self.transport.receive(BATCH, IDLE_S):
-            self.take(deliveries)
-
-    def take(self, deliveries: Sequence[Delivery]) -> None:
-        """These have been applied, quarantined or rejected, and acknowledged."""
-        raise NotImplementedError
-
-    def hold(self, work: Callable[[], None]) -> None:
-        """The work is done; while the database is away it is tried again, and nothing is burnt."""
-        attempt = 0
-        while True:
-            try:
-                return work()
-            except psycopg.errors.QueryCanceled:
-                raise  # it takes too long, and would again: the fault of what was asked, not of the database
-            except (psycopg.OperationalError, Later, Unavailable) as problem:
-                if isinstance(problem, psycopg.OperationalError) and self._database is not None:
-                    self._database.close()
-                if self.stopping.is_set():
-                    raise Unavailable("stopping before the database came back") from problem
-                if attempt > 1:
-                    log.warning("loop.paused", handler=self.name, reason=str(problem))
-                self.stopping.wait(back_off(attempt := attempt + 1, cap_s=5))
-                self.transport.beat()
-
-    def failed(self, delivery: Delivery, event: Event) -> None:
-        """A bug: the traceback is kept, and the message goes back, one delivery burnt, until the limit parks it."""
-        detail = traceback.format_exc()
-        log.error("event.failed", handler=self.name, type=event.type, id=event.id, problem=detail)
-        self.hold(lambda: self._keep(event, storable(detail)))
-        self.transport.reject(delivery, requeue=True)
-
-    def _keep(self, event: Event, detail: str) -> None:
-        self.database.execute(_FAILED, (self.name, event.id, detail))
 
 
 class HandlerLoop(Loop):
@@ -274,7 +150,9 @@ class HandlerLoop(Loop):
                 self._act(one)
             return
         events = [event for _, event in received]
-        applied, stored = apply(self._handler, events, self.database, self.words, once=self._guarded, hands=self._hands)
+        with self._pulse.busy(self.transport):
+            applied, stored = apply(self._handler, events, self.database, self.words, once=self._guarded, hands=self._hands)
+        failpoints.reach(failpoints.AFTER_COMMIT_BEFORE_REPLY, self.name)
         self.send(stored)
         self._reply(received, applied)
 

@@ -31,7 +31,7 @@ class Handler:
     memory: Callable[..., Any] | None = None
     sql: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""
-    handed: bool = False  # whether a `handle` wants hands: such as only think, and touch nothing
+    handed: bool = False  # whether a `handle` or `handle_all` wants hands: such as only think or look, and change nothing
 
     @property
     def source(self) -> str:
@@ -86,5 +86,5 @@ def _handler(name: str, path: Path, module: ModuleType, known: Mapping[str, Any]
     if verbs == ["serve"] and memory is None:
         raise LookupError(f"{path}: a `serve` remembers who waits, and names its MEMORY")
     function = getattr(module, verbs[0])
-    handed = verbs[0] == "handle" and "hands" in inspect.signature(function).parameters
+    handed = verbs[0] in ("handle", "handle_all") and "hands" in inspect.signature(function).parameters
     return Handler(name, verbs[0], function, consumes, emits, wakes, empty, memory, sql, summary, handed)

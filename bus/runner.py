@@ -18,6 +18,7 @@ from bus.gate import Gate
 from bus.login import account_of
 from bus.loops import AnswerLoop, Clock, GateLoop, ParkingLoop
 from bus.publisher import Publisher
+from bus.pulse import Pulse
 from bus.relay import Relay
 from bus.serving import ServeLoop
 from bus.settings import Settings
@@ -44,6 +45,7 @@ class Runner:
         self._publisher = Publisher(settings.amqp_url, settings.ca_file)
         self._relay = Relay(self._publisher, settings.dsn, self._topology)
         self._clock = Clock(settings.dsn, words, self._relay.send)
+        self._pulse = Pulse()
         rates = Rates(float(settings.rate_per_s), float(settings.rate_burst))
         gate = Gate(words, settings.operator_accounts, account_of(settings.amqp_url), rates)
         about: dict[str, Any] = {
@@ -53,6 +55,7 @@ class Runner:
             "topology": self._topology,
             "send": self._relay.send,
             "words": words,
+            "pulse": self._pulse,
         }
         self._loops: list[Loop] = [
             GateLoop(gate, **about),
@@ -73,6 +76,7 @@ class Runner:
         self._publisher.start()
         self._relay.start()
         self._clock.start()
+        self._pulse.start()
         for loop in self._loops:
             loop.start()
         until = time.monotonic() + 60
@@ -91,6 +95,7 @@ class Runner:
         for loop in self._loops:
             loop.join(max(0.1, until - time.monotonic()))
         self._clock.stop()
+        self._pulse.stop()
         self._relay.stop()
         self._publisher.stop()
         log.info("runner.stopped")

@@ -39,7 +39,7 @@ from handlers.token.issuer import Issuer
 log = structlog.get_logger()
 
 MEGABYTE = 1 << 20
-GRANT = "file.grant"
+GRANT, BULK = "file.grant", "bulk.submit"
 PROXIES = ("proxy.delegate", "proxy.deposit", "proxy.fetch")
 
 
@@ -92,7 +92,8 @@ def hands_of(settings: Settings, issuer: Issuer | None, store: Any) -> dict[str,
     told |= {"log.tidy": days_of(settings.log_keep_days, "LOG"), "match.tidy": days_of(settings.why_keep_days, "WHY")}
     told["match.request"] = found = policies(settings)
     told["share.query"] = ShareHands(found.chosen, settings.operator_accounts)
-    return {GRANT: store, "security.cut": administration_of(settings, issuer), **told, **dict.fromkeys(minting, issuer)}
+    told |= {GRANT: store, BULK: store, "security.cut": administration_of(settings, issuer)}
+    return {**told, **dict.fromkeys(minting, issuer)}
 
 
 def days_of(said: str, what: str) -> int:
@@ -130,7 +131,7 @@ def run(settings: Settings, told: Callable[[], None] = lambda: None) -> int:
     with connect(settings.dsn) as connection:
         log.info("tables.migrated", applied=migrate(connection, *settings.houses))
     chosen = [name.strip() for name in settings.handlers.split(",") if name.strip()]
-    store = sandbox_store(settings) if not chosen or {"file", GRANT} & set(chosen) else None
+    store = sandbox_store(settings) if not chosen or {"file", GRANT, "bulk", BULK} & set(chosen) else None
     issuer = issuer_of(settings)
     judge_broker(settings, issuer)
     with https(settings, words, issuer, store):

@@ -8,6 +8,140 @@ if TYPE_CHECKING:  # not in Python 3.9, which imports this all the same
     from typing_extensions import NotRequired
 
 
+class BulkCheckedV1(TypedDict):
+    """A part of a submission has passed its checks"""
+
+    submission: str
+    first_job_id: int
+    last_job_id: int
+    owner: str
+    owner_group: str
+    vo: str
+
+
+class BulkConfirmV1(TypedDict):
+    """Accept all jobs that were stored"""
+
+    submission: str
+    first_job_id: int
+    count: int
+
+
+class BulkConfirmV1Reply(TypedDict):
+    """All jobs are accepted"""
+
+    submission: str
+    first_job_id: int
+    count: int
+    state: str
+    expires_at: NotRequired[str]
+
+
+class BulkConfirmedV1(TypedDict):
+    """All jobs of a submission are accepted"""
+
+    submission: str
+    first_job_id: int
+    last_job_id: int
+    count: int
+    owner: str
+    owner_group: str
+    vo: str
+
+
+class BulkExpiredV1(TypedDict):
+    """A submission's time to be confirmed is up"""
+
+    submission: str
+
+
+class BulkFailedV1(TypedDict):
+    """Jobs of a submission can never run"""
+
+    submission: str
+    ranges: list[list[int]]
+    count: int
+    minor_status: str
+    application_status: NotRequired[str]
+    owner: str
+    owner_group: str
+    vo: str
+
+
+class BulkRemovedV1(TypedDict):
+    """A submission was never confirmed and is gone"""
+
+    submission: str
+    first_job_id: int
+    last_job_id: int
+    count: int
+    owner: str
+    owner_group: str
+    vo: str
+    expires_at: str
+
+
+class BulkSubmitV1Dataref(TypedDict):
+    """The rows of many different jobs, in the sandbox store, plain or packed by gzip."""
+
+    digest: str
+    size_bytes: int
+    format: Literal["jsonl", "table"]
+
+
+class BulkSubmitV1(TypedDict):
+    """Store many jobs, to be confirmed"""
+
+    submission: str
+    description: NotRequired[dict[str, Any]]
+    dataref: NotRequired[BulkSubmitV1Dataref]
+    owner_group: NotRequired[str]
+    expires_s: NotRequired[int]
+
+
+class BulkSubmitV1Reply(TypedDict):
+    """The jobs are stored and have these ids"""
+
+    submission: str
+    first_job_id: int
+    count: int
+    state: str
+    expires_at: NotRequired[str]
+
+
+class BulkSubmittedV1(TypedDict):
+    """The jobs of a submission are stored"""
+
+    submission: str
+    first_job_id: int
+    last_job_id: int
+    count: int
+    owner: str
+    owner_group: str
+    vo: str
+    expires_at: str
+
+
+class BulkWaitingV1Queues(TypedDict):
+    """How many of them wait in one queue, with one priority."""
+
+    queue_id: int
+    priority: int
+    count: int
+
+
+class BulkWaitingV1(TypedDict):
+    """A part of a submission waits for pilots"""
+
+    submission: str
+    first_job_id: int
+    last_job_id: int
+    queues: list[BulkWaitingV1Queues]
+    owner: str
+    owner_group: str
+    vo: str
+
+
 class ClockMinuteV1(TypedDict):
     """A minute has begun"""
 

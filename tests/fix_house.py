@@ -55,13 +55,13 @@ class Story:
         self._handler, self._found, self._db, self._words = found[name], found, db, words
         self._answers: list[Event] = []
 
-    def given(self, name: str, *events: Event) -> Story:
+    def given(self, name: str, *events: Event, hands: Any = None) -> Story:
         """Another handler has applied these."""
         handler = self._found[name]
         if handler.verb in ("answer", "serve"):
             (serve if handler.verb == "serve" else answer)(handler, events, (), self._db, self._words)
         else:
-            apply(handler, events, self._db, self._words, once=False)
+            apply(handler, events, self._db, self._words, once=False, hands=hands)
         return self
 
     def sql(self, statement: str, *values: Any) -> Story:

@@ -1,5 +1,7 @@
 -- name: job
-SELECT job_id, owner, owner_group, vo, state, attempt, pilot_id, output_digest, description FROM job.jobs WHERE job_id = %(job_id)s;
+SELECT j.job_id, j.owner, j.owner_group, j.vo, j.state, j.attempt, j.pilot_id, j.output_digest, j.description, t.body AS template,
+       j.place, j.cells
+FROM job.jobs j LEFT JOIN job.templates t USING (template_id) WHERE j.job_id = %(job_id)s;
 
 -- name: standing
 SELECT "group", vo, properties FROM registry.standing(%(account)s);

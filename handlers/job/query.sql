@@ -36,4 +36,4 @@ ORDER BY job_id DESC LIMIT %(limit)s;
 -- name: history
 SELECT job_id, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at, state, minor_status,
        left(application_status, 300) AS application_status, attempt, source
-FROM job.history WHERE job_id = ANY(%(job_ids)s) ORDER BY job_id, number;
+FROM job.steps(%(job_ids)s::bigint[]) ORDER BY job_id, number;

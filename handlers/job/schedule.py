@@ -9,6 +9,7 @@ from typing import Any
 from bus import Db, Event
 from schemas.rules.job_states import decide_move
 from schemas.rules.matching import digest, never, requirements
+from schemas.rules.placed import described
 
 CONSUMES = ("job.checked.v1", "job.rescheduled.v1")
 EMITS = ("job.waiting.v1", "job.failed.v1")
@@ -18,7 +19,7 @@ def decide(job: dict[str, Any], attempt: int, sites: Sequence[dict[str, Any]]) -
     """The task queue that the job belongs in; or None and why it can never run; or None and nothing when the news is old."""
     if decide_move(job["state"], "Waiting", job["attempt"], attempt) is not None:
         return None, ""
-    needs = requirements(job["description"], job["owner"], job["owner_group"], job["vo"])
+    needs = requirements(described(job), job["owner"], job["owner_group"], job["vo"])
     reason = never(needs, list(sites))
     return (None, reason) if reason else (needs, "")
 

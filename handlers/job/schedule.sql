@@ -1,5 +1,7 @@
 -- name: job
-SELECT job_id, state, attempt, version, priority, job_group, description, owner, owner_group, vo FROM job.jobs WHERE job_id = %(job_id)s;
+SELECT j.job_id, j.state, j.attempt, j.version, j.priority, j.job_group, j.description, t.body AS template, j.place, j.cells, j.owner,
+       j.owner_group, j.vo
+FROM job.jobs j LEFT JOIN job.templates t USING (template_id) WHERE j.job_id = %(job_id)s;
 
 -- name: sites
 SELECT site, status, max_processors, max_ram_mb, max_cpu_time_s, tags FROM site.sites;

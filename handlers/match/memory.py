@@ -20,6 +20,7 @@ from handlers.match.sizes import occupied
 from handlers.match.takers import Takers
 from handlers.match.waiting import Waiting
 from schemas.rules.limits import Limits, concerns
+from schemas.rules.placed import Templates
 from schemas.rules.shares import HOUSE, Policy
 
 TRUSTED_S = 2.0  # so long it is taken as known that a pilot may have jobs
@@ -50,6 +51,7 @@ class Memory:
         self._takers = Takers(self.parked, self.waiting.serves)
         self.limits = Barred()
         self.offers = Offers()
+        self.templates = Templates()
         self.is_there: Callable[[str], bool] = lambda _request_id: True
         self._pilots: dict[str, tuple[float, dict[str, Any]]] = {}
         self._picks: list[Pick] = []
@@ -71,6 +73,7 @@ class Memory:
         if self.waiting.index is not index or self.waiting.masked_sites != masked:
             self._takers.forget()
         self.waiting.hear((wake.data for wake in told if wake.type == "job.waiting.v1"), db)
+        self.waiting.hear((queue for wake in told if wake.type == "bulk.waiting.v1" for queue in _queues(wake)), db)
         for wake in told:
             if wake.type == "pilot.disconnected.v1":
                 for ask in self.parked.of(f"pilot-{wake.data['pilot_id']}"):
@@ -246,3 +249,8 @@ class Memory:
     def _leave(self, ask: Ask) -> Ask:
         self._left.append(ask)
         return ask
+
+
+def _queues(wake: Event) -> Iterable[dict[str, int]]:
+    """The queues that a bulk's jobs wait in, as of jobs of which nothing more is known."""
+    return ({"queue_id": queue["queue_id"]} for queue in wake.data["queues"])

@@ -17,7 +17,7 @@ from schemas.rules.limits import Limits
 from schemas.rules.matching import WHOLE_NODE, is_any_word, several
 
 CONSUMES = ("match.request.v1",)
-WAKES = ("job.waiting.v1", "pilot.disconnected.v1", "match.released.v1")
+WAKES = ("job.waiting.v1", "bulk.waiting.v1", "pilot.disconnected.v1", "match.released.v1")
 EMITS = ("job.matched.v1", "match.shadowed.v1")
 MEMORY = Memory
 
@@ -55,7 +55,7 @@ def serve(requests: Sequence[Event], wakes: Sequence[Event], db: Db, memory: Mem
     for ask, reason in refused:
         yield ask.event.refuse("denied", reason)
     without = yield from _give(picks, asks, db, memory)
-    settled = _settled(without, db)  # of the others, the claim has said whether they are
+    settled = _settled(without, db, memory)  # of the others, the claim has said whether they are
     for ask in without:
         if claim := settled.get(ask.event.id):
             yield _given(ask, claim, memory)
@@ -88,10 +88,10 @@ def _ask(request: Event, resource: Mapping[str, Any], memory: Memory) -> Ask:
     return ask
 
 
-def _settled(asks: Sequence[Ask], db: Db) -> dict[str, dict[str, Any]]:
+def _settled(asks: Sequence[Ask], db: Db, memory: Memory) -> dict[str, dict[str, Any]]:
     """Those that are over already: a lost reply and a retry give the same job, as long as that claim stands, and no other."""
     rows = db.all("settled", asks=json.dumps([ask.who | {"event_id": ask.event.id} for ask in asks])) if asks else []
-    return {str(row["event_id"]): row for row in rows}
+    return {str(row["event_id"]): row for row in _whole(rows, db, memory)}
 
 
 def _told_nothing(asks: Sequence[Ask], db: Db, memory: Memory) -> Iterable[Event]:
@@ -172,11 +172,19 @@ def _outcomes(chosen: Iterable[list[Pick]], db: Db, memory: Memory) -> Iterator[
     before: list[Pick] = []
     rows: Callable[[], Sequence[dict[str, Any]]] = list
     for picks in chain(chosen, ([],)):
-        claims = {row["number"]: row for row in rows()}
+        claims = {row["number"]: row for row in _whole(rows(), db, memory)}
         picks.sort(key=lambda pick: pick.ask.wish)  # the order in which claims lock requests
         rows = db.begin("claim", picks=_rows(picks, memory), within_s=START_WITHIN_S) if picks else list
         yield from ((pick, claims.get(number)) for number, pick in enumerate(before))
         before = picks
+
+
+def _whole(rows: Sequence[dict[str, Any]], db: Db, memory: Memory) -> Iterable[dict[str, Any]]:
+    """The rows, each with its job's description, if it has a job."""
+    if unknown := memory.templates.unknown(rows):
+        for template in db.all("templates", template_ids=unknown):
+            memory.templates.know(template["template_id"], template["body"])
+    return [row if row["template_id"] is None else row | {"description": memory.templates.description(row)} for row in rows]
 
 
 def _rows(picks: Sequence[Pick], memory: Memory) -> str:

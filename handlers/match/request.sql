@@ -60,12 +60,15 @@ SELECT site FROM site.sites WHERE status = 'banned';
 
 -- name: settled
 -- Requests that were taken back, or have had a job: again, while they still have it.
-SELECT a.event_id, j.job_id, j.attempt, j.owner, j.vo, j.description
+SELECT a.event_id, j.job_id, j.attempt, j.owner, j.vo, j.description, j.template_id, j.place, j.cells
 FROM json_to_recordset(%(asks)s::json) AS a (event_id uuid, pilot_id text, request_id uuid)
 LEFT JOIN match.withdrawals w USING (pilot_id, request_id)
 LEFT JOIN match.claims c USING (pilot_id, request_id)
 LEFT JOIN job.jobs j ON j.job_id = c.job_id AND j.attempt = c.attempt AND j.state = 'Matched'
 WHERE w.pilot_id IS NOT NULL OR c.pilot_id IS NOT NULL;
+
+-- name: templates
+SELECT template_id, body FROM job.templates WHERE template_id = ANY(%(template_ids)s::bigint[]);
 
 -- name: claim
 SELECT * FROM match.claim_all(%(picks)s::json, %(within_s)s);

@@ -12,8 +12,8 @@ WHERE j.job_id = %(job_id)s;
 -- name: step
 -- How the job was then; how it is when no moment is said.
 SELECT state, minor_status, attempt, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS since
-FROM job.history
-WHERE job_id = %(job_id)s AND (%(at)s::timestamptz IS NULL OR at <= %(at)s::timestamptz)
+FROM job.steps(ARRAY[%(job_id)s::bigint])
+WHERE (%(at)s::timestamptz IS NULL OR at <= %(at)s::timestamptz)
 ORDER BY number DESC LIMIT 1;
 
 -- name: ban
@@ -41,7 +41,7 @@ WHERE l.running >= l.most AND l.value = CASE l.attribute
     WHEN 'Owner' THEN j.owner
     WHEN 'OwnerGroup' THEN j.owner_group
     WHEN 'VO' THEN j.vo
-    WHEN 'JobType' THEN coalesce(j.description ->> 'JobType', 'User')
+    WHEN 'JobType' THEN j.job_type
     WHEN 'JobGroup' THEN j.job_group
     ELSE '*'
 END;
@@ -80,8 +80,8 @@ SELECT m.job_id FROM (
     WHERE pilot_id = %(pilot_id)s AND phase = 'matched' AND at <= %(at)s::timestamptz AND job_id IS NOT NULL
 ) m
 CROSS JOIN LATERAL (
-    SELECT state, attempt FROM job.history h
-    WHERE h.job_id = m.job_id AND h.at <= %(at)s::timestamptz ORDER BY number DESC LIMIT 1
+    SELECT state, attempt FROM job.steps(ARRAY[m.job_id]) h
+    WHERE h.at <= %(at)s::timestamptz ORDER BY number DESC LIMIT 1
 ) then_
 WHERE then_.attempt = m.attempt AND then_.state IN ('Matched', 'Running', 'Completing', 'Stalled')
 ORDER BY m.job_id LIMIT 200;

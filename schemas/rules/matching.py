@@ -8,6 +8,7 @@ import json
 import string
 from typing import TYPE_CHECKING, Any
 
+from schemas.rules.attributes import NEEDED
 from schemas.rules.isolation import is_enough
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ _OWN_WISHES = ("RequiredTag", *(banned for banned, _ in BANNED_FIELDS))
 
 def requirements(description: Mapping[str, Any], owner: str, owner_group: str, vo: str) -> dict[str, Any]:
     """Give what a normalised description needs; jobs with equal requirements share one task queue."""
+    description = {name: description[name] for name in NEEDED if name in description}
     exact = description.get("NumberOfProcessors")
     least = exact or description.get("MinNumberOfProcessors", 1)
     return {

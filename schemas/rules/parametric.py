@@ -10,7 +10,7 @@ from schemas.rules.description import normalise
 from schemas.rules.template import UNNAMED, Template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from schemas.rules import jdl
 
@@ -25,7 +25,7 @@ def is_parametric(description: dict[str, jdl.Value]) -> bool:
 
 def count(description: dict[str, jdl.Value]) -> int:
     """Say how many jobs the description stands for, without making them, or raise DescriptionError."""
-    return _length(_normalised(description)) if is_parametric(description) else 1
+    return length_of(whole(description)) if is_parametric(description) else 1
 
 
 def expand(description: dict[str, jdl.Value], limit: int | None = None) -> Iterator[dict[str, jdl.Value]]:
@@ -37,12 +37,12 @@ def expand(description: dict[str, jdl.Value], limit: int | None = None) -> Itera
     """
     if not is_parametric(description):
         return iter([description])
-    normalised = _normalised(description)
-    total = _length(normalised)
+    normalised = whole(description)
+    total = length_of(normalised)
     if limit is not None and total > limit:
         message = f"Parameters makes {total} jobs, the limit is {limit}"
         raise DescriptionError(message, "Parameters")
-    sequences = _sequences(normalised, total)
+    sequences = sequences_of(normalised, total)
     return _jobs(Template(normalised, list(sequences)), sequences, width=len(str(total - 1)))
 
 
@@ -51,7 +51,8 @@ def _jobs(template: Template, sequences: dict[str, Iterable[jdl.Value]], width: 
         yield template.job(dict(zip(sequences, values)), index, str(index).zfill(width))
 
 
-def _normalised(description: dict[str, jdl.Value]) -> dict[str, jdl.Value]:
+def whole(description: dict[str, jdl.Value]) -> dict[str, jdl.Value]:
+    """Give the normalised description of many jobs, or raise DescriptionError."""
     normalised = normalise(description, template=True)
     if "Parameters" not in normalised:
         message = "Parameters is missing: it says how many jobs the named sequences make"
@@ -59,7 +60,8 @@ def _normalised(description: dict[str, jdl.Value]) -> dict[str, jdl.Value]:
     return normalised
 
 
-def _length(normalised: dict[str, jdl.Value]) -> int:
+def length_of(normalised: dict[str, jdl.Value]) -> int:
+    """Say how many jobs a normalised description makes, or raise DescriptionError when its sequences differ in that."""
     first = normalised["Parameters"]
     total = len(first) if isinstance(first, list) else int(first)
     for name, value in normalised.items():
@@ -69,23 +71,39 @@ def _length(normalised: dict[str, jdl.Value]) -> int:
     return total
 
 
-def _sequences(normalised: dict[str, jdl.Value], total: int) -> dict[str, Iterable[jdl.Value]]:
+def sequences_of(normalised: dict[str, jdl.Value], total: int) -> dict[str, Iterable[jdl.Value]]:
     """Give every sequence by its name; the unnamed one is always there, as in DIRAC."""
+    found: dict[str, Iterable[jdl.Value]] = {}
+    for name in names_of(normalised):
+        given = listed(normalised, name)
+        found[name] = given if given is not None else _steps(total, *progression(normalised, name))
+    return found
+
+
+def names_of(normalised: Mapping[str, jdl.Value]) -> list[str]:
+    """Give the names of the sequences, the unnamed one first."""
     names = [UNNAMED]
     for attribute in normalised:
         head, _, name = attribute.partition(".")
         if head in SEQUENCES and name not in names:
             names.append(name)
-    sequences: dict[str, Iterable[jdl.Value]] = {}
-    for name in names:
-        tail = f".{name}" if name else ""
-        given = normalised.get(f"Parameters{tail}")
-        start, step, factor = (
-            normalised.get(f"{head}{tail}", default)
-            for head, default in (("ParameterStart", 1), ("ParameterStep", 0), ("ParameterFactor", 1))
-        )
-        sequences[name] = given if isinstance(given, list) else _steps(total, start, step, factor)
-    return sequences
+    return names
+
+
+def listed(normalised: Mapping[str, jdl.Value], name: str) -> list[jdl.Value] | None:
+    """Give the values of a sequence that is written as a list."""
+    given = normalised.get(f"Parameters.{name}" if name else "Parameters")
+    return given if isinstance(given, list) else None
+
+
+def progression(normalised: Mapping[str, jdl.Value], name: str) -> tuple[float, float, float]:
+    """Give start, step and factor of a sequence that is none."""
+    tail = f".{name}" if name else ""
+    start, step, factor = (
+        normalised.get(f"{head}{tail}", default)
+        for head, default in (("ParameterStart", 1), ("ParameterStep", 0), ("ParameterFactor", 1))
+    )
+    return start, step, factor
 
 
 def _steps(total: int, start: float, step: float, factor: float) -> Iterator[jdl.Value]:

@@ -40,7 +40,7 @@ SELECT n, '7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01', CASE n WHEN 2 THEN 'ben' ELSE 
        CASE n WHEN 2 THEN 'p2' ELSE 'p1' END, 'CLOUD.CNIC.cn',
        '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08', now(), now()
 FROM generate_series(1, 4) n;
-UPDATE job.counter SET last_job_id = 4;
+SELECT setval('job.ids', 4);
 """
 ONLY_TOLD = ("job.refused.v1", "job.reported.v1", "pilot.disconnected.v1")
 

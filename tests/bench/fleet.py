@@ -51,7 +51,7 @@ INSERT INTO pilot.pilots
 SELECT 'sim-' || n, 'pilot-sim-' || n, '{site}', 'Running', 'asking', 1, '{{}}', now(), now()
 FROM generate_series(0, {pilots} - 1) n;
 INSERT INTO job.submissions VALUES (gen_random_uuid(), 'ada', '', 1, {busy}, now());
-UPDATE job.counter SET last_job_id = {busy};
+SELECT setval('job.ids', {busy});
 INSERT INTO job.jobs (job_id, submission, owner, owner_group, vo, job_name, job_group, state, minor_status, priority, description,
                       pilot_id, site, submitted_at, changed_at)
 SELECT n, submission, 'ada', 'local_user', 'local', 'n', 'g', 'Running', 'Application', 1, '{{"Executable": "/bin/true"}}',

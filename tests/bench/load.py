@@ -19,7 +19,7 @@ SUBMISSION = "7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01"
 ROWS_AT_ONCE = 5_000
 _NAMED = {"Sites": "Site", "BannedSites": "BannedSites", "Platforms": "Platform", "Tags": "Tags", "MinRAM": "MinRAM"}
 _OURS = """SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
-WHERE (schemaname IN ('job', 'match', 'share') AND tablename <> 'counter')
+WHERE schemaname IN ('job', 'match', 'share')
    OR (schemaname = 'bus' AND tablename IN ('events', 'unsent', 'inbox', 'timers', 'failures'))
    OR (schemaname = 'trust' AND tablename = 'enrolments')
    OR (schemaname = 'registry' AND tablename IN ('users', 'members'))"""
@@ -28,8 +28,8 @@ WHERE (conrelid = 'job.jobs'::regclass OR confrelid = 'job.jobs'::regclass) AND 
 ORDER BY contype = 'f'"""
 _INDEXES = """SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index i
 WHERE i.indrelid = 'job.jobs'::regclass AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid)"""
-_COPY = """COPY job.jobs (job_id, priority, description, submission, owner, owner_group, vo, job_name, job_group, state,
-minor_status, queue_id, submitted_at, changed_at) FROM STDIN WITH (FREEZE)"""
+_COPY = """COPY job.jobs (job_id, priority, description, submission, owner, owner_group, vo, job_name, job_group, job_type,
+state, minor_status, queue_id, submitted_at, changed_at) FROM STDIN WITH (FREEZE)"""
 _QUEUES = """INSERT INTO match.queues (queue_id, digest, requirements) OVERRIDING SYSTEM VALUE VALUES (%s, %s, %s)"""
 _NEXT_QUEUE = "SELECT setval(pg_get_serial_sequence('match.queues', 'queue_id'), greatest(1, max(queue_id))) FROM match.queues"
 _VO = "INSERT INTO registry.vos (vo, described_at) VALUES (%s, now()) ON CONFLICT DO NOTHING"
@@ -76,7 +76,7 @@ class Shapes:
         before, between, after = json.dumps(job | {"Priority": "<", "Arguments": "--events 1000 --first >"}).partition('"<"')
         between, _, after = after.partition(">")
         state = ("Waiting", "Pilot Agent Submission", str(self._ids[mark]), self._at, self._at)
-        rest = (SUBMISSION, owner, group, vo, job["JobName"], job["JobGroup"], *state)
+        rest = (SUBMISSION, owner, group, vo, job["JobName"], job["JobGroup"], job["JobType"], *state)
         return Shape(before, between, "\t".join((after, *rest)) + "\n")
 
 
@@ -116,7 +116,7 @@ def load(dsn: str, jobs: Iterable[dict[str, Any]], count: int) -> tuple[int, flo
                 empty(database)
                 accepted = "INSERT INTO job.submissions VALUES (%s, 'bench', '', 1, %s, now())"
                 database.execute(accepted, (SUBMISSION, count))
-                database.execute("UPDATE job.counter SET last_job_id = %s", (count,))
+                database.execute("SELECT setval('job.ids', %s)", (count,))
                 with cursor.copy(_COPY) as copy:
                     for lines in _shown(_rows(jobs, shapes), count):
                         copy.write(lines)

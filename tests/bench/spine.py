@@ -41,7 +41,7 @@ SITE = "BENCH.local.org"
 JOBS = """
 TRUNCATE job.jobs, job.history, job.submissions, bus.events, bus.unsent, bus.inbox, bus.timers, match.claims, match.queues;
 INSERT INTO job.submissions VALUES ('7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01', 'ada', '', 1, {n}, now());
-UPDATE job.counter SET last_job_id = {n};
+SELECT setval('job.ids', {n});
 INSERT INTO job.jobs (job_id, submission, owner, owner_group, vo, job_name, job_group, state, minor_status, priority, description,
                       pilot_id, submitted_at, changed_at)
 SELECT n, '7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01', 'ada', 'local_user', 'local', 'n', 'g', 'Running', 'Application', 1, '{{}}',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -33,6 +33,9 @@ class Store(Protocol):
 
     # Asked before a "get" is granted. None until the last byte is safe. Raises Later when the store can not be asked.
     def size_of(self, digest: str) -> int | None: ...
+
+    # Asked when the house itself reads one. Raises Later when the store can not be asked, or has it no more.
+    def pieces(self, digest: str) -> Iterator[bytes]: ...
 
     # Asked when no job needs it any more; one that is not there is fine.
     def remove(self, digest: str) -> None: ...

@@ -23,6 +23,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from bus.errors import Later
 from handlers.file.store._contract import LIMIT_BYTES, Grant, is_digest, judge, moment
 from schemas import Invalid
 
@@ -30,6 +31,7 @@ log = structlog.get_logger()
 
 STORE_LIMIT_BYTES = 10 << 30
 _UNFINISHED = ".put-"
+_PIECE_BYTES = 1 << 16
 _ABANDONED_S = 3600
 _STALLED_S = 60
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -88,6 +90,15 @@ class LocalStore:
             return (self._directory / digest).stat().st_size if is_digest(digest) else None
         except FileNotFoundError:
             return None
+
+    def pieces(self, digest: str) -> Iterator[bytes]:
+        """The bytes of a sandbox that is here. Raises Later when it is not."""
+        try:
+            with (self._directory / digest).open("rb") as file:
+                while piece := file.read(_PIECE_BYTES):
+                    yield piece
+        except FileNotFoundError as problem:
+            raise Later(f"there is no sandbox {digest} any more") from problem
 
     def remove(self, digest: str) -> None:
         """The sandbox is not here, and its room is free."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from bus.errors import Later
@@ -12,6 +13,7 @@ from handlers.file.store._contract import LIMIT_BYTES, Grant, is_digest, judge, 
 from schemas import Invalid
 
 _PREFIX = "sandbox/"
+_PIECE_BYTES = 1 << 16
 
 
 class S3Store:
@@ -66,6 +68,18 @@ class S3Store:
         """How large the sandbox is, or None when it is not there. Raises Later when the service does not answer."""
         found = self._call("head_object", digest) if is_digest(digest) else None
         return None if found is None else int(found["ContentLength"])
+
+    def pieces(self, digest: str) -> Iterator[bytes]:
+        """The bytes of a sandbox that is there. Raises Later when it is not, or the service does not answer."""
+        from botocore.exceptions import ConnectionError, HTTPClientError, ResponseStreamingError  # noqa: A004 - botocore's own
+
+        found = self._call("get_object", digest)
+        if found is None:
+            raise Later(f"there is no sandbox {digest} any more")
+        try:
+            yield from found["Body"].iter_chunks(_PIECE_BYTES)
+        except (ConnectionError, HTTPClientError, ResponseStreamingError) as problem:
+            raise Later("the S3 service of the sandboxes broke off") from problem
 
     def remove(self, digest: str) -> None:
         """The sandbox is not there. Raises Later when the service does not answer."""

@@ -192,6 +192,16 @@ def test_what_was_put_is_got(opened: Opened, tmp_path: Path) -> None:
     assert opened.visible() == [sha256(path)]
 
 
+def test_the_house_reads_what_was_put_piece_by_piece(opened: Opened, tmp_path: Path) -> None:
+    path = some_file(tmp_path / "rows", 300_000)
+    with pytest.raises(Later):
+        list(opened.store.pieces(sha256(path)))
+    opened.put(path)
+    pieces = list(opened.store.pieces(sha256(path)))
+    assert b"".join(pieces) == path.read_bytes()
+    assert max(map(len, pieces)) <= 1 << 16
+
+
 def test_a_get_tells_its_length_before_the_first_byte(opened: Opened, tmp_path: Path) -> None:
     path = some_file(tmp_path / "a", 1000)
     opened.put(path)

@@ -9,6 +9,8 @@ from bus.event import Event
 from bus.postgres import Direct
 from handlers.file.grant import act, decide, stored
 from tests.fix_house import OneFile, Story
+from tests.handlers.bulks import SWEEP
+from tests.handlers.bulks import stored as stored_bulk
 from tests.handlers.people import communities, event, matched, submitted
 
 HANDLER = "file.grant"
@@ -90,3 +92,9 @@ def test_another_community_gets_and_puts_nothing_and_sharing_does(story: Story, 
     assert asked(story, found, GET, "eve").data["reason"] == "there is no job 1"
     puts = {name: asked(story, found, PUT, name).data.get("code", "url") for name in ("ada", "max", "zoe")}
     assert puts == {"ada": "url", "max": "denied", "zoe": "denied"}
+
+
+def test_a_job_of_a_template_has_the_sandbox_of_its_place(story: Story, found: dict[str, Handler]) -> None:
+    communities(story, ada=["bes_user"])
+    stored_bulk(story, description=SWEEP | {"InputSandbox": ["SB:%s"], "Parameters": ["cd" * 32, DIGEST]})
+    assert asked(story, found, GET | {"job_id": 2}).data["digest"] == DIGEST

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.fix_house import Story
-from tests.handlers.people import communities, described, event, matched, report, submitted
+from tests.handlers.bulks import waiting as bulk_waiting
+from tests.handlers.people import communities, described, event, match_request, matched, report, submitted
 
 HANDLER = "job.query"
 
@@ -28,6 +29,16 @@ def test_history_tells_every_step(story: Story) -> None:
     (job,) = story._answers[0].data["jobs"]
     assert [step["state"] for step in job["history"]] == ["Received", "Checking", "Waiting", "Matched"]
     assert job["site"] == "CLOUD.CNIC.cn"
+
+
+def test_history_tells_of_steps_that_many_jobs_took_at_once(story: Story) -> None:
+    bulk_waiting(story).given("match.request", match_request())
+    story.when(event("job.query.v1", "_", {"job_ids": [1, 2], "history": True}), once=False)
+    first, second = (job["history"] for job in story.answers[0].data["jobs"])
+    steps = ["Submitting", "Received", "Checking", "Waiting"]
+    assert [step["state"] for step in first] == [*steps, "Matched"]
+    assert [step["state"] for step in second] == steps
+    assert [step["source"] for step in second] == ["bulk.submit", "bulk.confirm", "bulk.check", "bulk.schedule"]
 
 
 def test_a_history_longer_than_a_reply_shows_its_end(story: Story) -> None:

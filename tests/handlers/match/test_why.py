@@ -16,6 +16,7 @@ from schemas.rules.explain import why_job, why_pilot
 from schemas.rules.job_states import STATES
 from schemas.rules.matching import requirements
 from tests.fix_house import Story
+from tests.handlers.bulks import waiting as bulk_waiting
 from tests.handlers.people import communities, described, event, matched, report, waiting
 
 HANDLER = "match.why"
@@ -186,6 +187,12 @@ def test_a_job_that_does_not_wait_says_what_it_does(story: Story) -> None:
     assert why(story, job_id=1)["headline"].endswith(": pilot p1 at CLOUD.CNIC.cn runs it")
     story.given("job.report", report("Failed", "Application Finished With Errors", application_status="it exited with 3"))
     assert why(story, job_id=1)["headline"].endswith("it is over: it exited with 3")
+
+
+def test_a_job_of_a_bulk_says_since_when_it_waits(story: Story) -> None:
+    found = why(bulk_waiting(story), job_id=3)
+    ((since,),) = story.rows("SELECT at FROM job.history_ranges WHERE state = 'Waiting'")
+    assert (found["job"]["state"], found["job"]["since"][:19]) == ("Waiting", since.isoformat()[:19])
 
 
 def test_every_state_has_its_sentence() -> None:

@@ -1,0 +1,120 @@
+"""What many jobs are stored as: judged one after another, with what each has of its own waiting on disk to be stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+
+from schemas.rules.attributes import NEEDED, DescriptionError
+from schemas.rules.description import normalise
+from schemas.rules.parametric import count, expand, is_parametric
+from schemas.rules.placed import Placed, body_of, body_of_table
+from schemas.rules.rows import Lined, from_json_lines, from_table
+from schemas.rules.submission import LABELS, Judge, labels, refuse_size
+
+MOST_JOBS = 1_000_000
+ROWS_AT_ONCE = 2_000
+_VARYING = frozenset((*LABELS, *NEEDED))
+
+
+class Rows:
+    """Rows on disk, in pieces of which each is one JSON array."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._held = file, list[str]()
+        self.count = 0
+
+    def add(self, job: Mapping[str, Any], shape: int, **own: Any) -> None:
+        """The next job has this of its own."""
+        self._held.append(json.dumps({"place": self.count, "shape": shape, **labels(job), **own}))
+        self.count += 1
+        if len(self._held) == ROWS_AT_ONCE:
+            self._write()
+
+    def pieces(self) -> Iterator[str]:
+        """All of them, from the first."""
+        self._write()
+        self._file.seek(0)
+        for line in self._file:
+            yield line.decode()
+
+    def _write(self) -> None:
+        if self._held:
+            self._file.write(f"[{','.join(self._held)}]\n".encode())
+            self._held.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """So many jobs: of a template or not, alike in what has columns of its own or not."""
+
+    count: int
+    body: dict[str, Any] | None
+    alike: dict[str, Any] | None
+
+
+def plan(asked: Mapping[str, Any], text: Lined | None, judge: Judge, rows: Rows) -> Plan:
+    """What is to be stored. Raises DescriptionError that names the first job, or the line, that can never run."""
+    description = asked.get("description")
+    if text is None:
+        if description is None:
+            raise DescriptionError("say a description, or a dataref to the rows of many")
+        return _of_one(normalise(description), judge, rows)
+    if asked["dataref"]["format"] == "table":
+        if description is None:
+            raise DescriptionError("say the description that the rows of the table fill")
+        return _of_table(description, text, judge, rows)
+    if description is not None:
+        raise DescriptionError("a description goes with a table; each of the JSON lines is one of its own")
+    for job in from_json_lines(text, MOST_JOBS):
+        rows.add(job, _judged(job, judge, rows), description=job)
+    return Plan(_at_least_one(rows), None, None)
+
+
+def _of_one(description: dict[str, Any], judge: Judge, rows: Rows) -> Plan:
+    """The jobs of one description, which a pilot's answer is made of anew: of all that they share one copy is kept."""
+    if not is_parametric(description):
+        rows.add(description, judge.shape(description), description=description)
+        return Plan(1, None, None)
+    _refuse_many(count(description))
+    body = body_of(description)
+    if not _VARYING.isdisjoint(Placed(body).differing):
+        for job in expand(description):
+            rows.add(job, _judged(job, judge, rows))
+        return Plan(rows.count, body, None)
+    alike: dict[str, Any] = {}
+    for job in expand(description):
+        if alike:
+            refuse_size(job)
+        else:
+            alike = {"shape": judge.shape(job), **labels(job)}
+    return Plan(body["count"], body, alike)
+
+
+def _of_table(description: dict[str, Any], text: Lined, judge: Judge, rows: Rows) -> Plan:
+    columns: list[str] = []
+    for job in from_table(description, text):
+        columns = columns or [name.partition(".")[2] for name in job if name.startswith("Parameter.")]
+        rows.add(job, _judged(job, judge, rows), cells=[job[f"Parameter.{column}"] for column in columns])
+    return Plan(_at_least_one(rows), body_of_table(normalise(description, template=True), columns), None)
+
+
+def _judged(job: Mapping[str, Any], judge: Judge, rows: Rows) -> int:
+    _refuse_many(rows.count + 1)
+    try:
+        return judge.shape(job)
+    except DescriptionError as problem:
+        raise DescriptionError(f"job {rows.count}: {problem}", problem.attribute) from problem
+
+
+def _refuse_many(jobs: int) -> None:
+    if jobs > MOST_JOBS:
+        raise DescriptionError(f"there are more than {MOST_JOBS} jobs; make several submissions of them", "Parameters")
+
+
+def _at_least_one(rows: Rows) -> int:
+    if not rows.count:
+        raise DescriptionError("there is no job in what was sent")
+    return rows.count
