@@ -3,3 +3,6 @@ SELECT job_id, owner, owner_group, vo, state, attempt, pilot_id, output_digest, 
 
 -- name: standing
 SELECT "group", vo, properties FROM registry.standing(%(account)s);
+
+-- name: expect
+SELECT file.expect(%(digest)s, %(size_bytes)s) AS expected;
