@@ -11,6 +11,8 @@ if TYPE_CHECKING:  # not in Python 3.9, which imports this all the same
 class BulkDeletedV1(TypedDict):
     """Many jobs were deleted"""
 
+    first_job_id: int
+    last_job_id: int
     ranges: list[list[int]]
     count: int
     owner: str
@@ -22,6 +24,8 @@ class BulkDeletedV1(TypedDict):
 class BulkKilledV1(TypedDict):
     """Many jobs were killed"""
 
+    first_job_id: int
+    last_job_id: int
     ranges: list[list[int]]
     count: int
     owner: str
@@ -33,6 +37,8 @@ class BulkKilledV1(TypedDict):
 class BulkRescheduledV1(TypedDict):
     """Many jobs were rescheduled"""
 
+    first_job_id: int
+    last_job_id: int
     ranges: list[list[int]]
     count: int
     owner: str
@@ -263,6 +269,7 @@ class JobKillV1Reply(TypedDict):
     results: NotRequired[list[JobKillV1ReplyResults]]
     after: int
     more: bool
+    pending: NotRequired[list[list[int]]]
 
 
 class JobKillRequestedV1(TypedDict):

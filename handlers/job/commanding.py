@@ -16,6 +16,7 @@ PIECES = 10  # of one request: whoever asks goes on after them
 FEW = 100  # up to so many jobs each have an event of their own
 MOST_RANGES = 1_000
 MOST_REASONS = 50
+PENDING = ("requested", "acknowledged")
 NO_JOB = "you have no such job"
 ON_PILOT = ("Matched", "Running", "Completing", "Stalled")
 
@@ -124,6 +125,8 @@ class Command:
         asked = list(dict.fromkeys(self.event.data.get("job_ids", ())))
         if asked and len(asked) <= FEW and set(self.event.data) == {"job_ids"}:
             told["results"] = self._results(asked)
+        if pending := joined((row["first_job_id"], row["last_job_id"]) for row in self.outcomes if row["outcome"] in PENDING):
+            told["pending"] = [list(one) for one in pending[:MOST_RANGES]]
         return self.event.reply(told)
 
     def _results(self, asked: Sequence[int]) -> list[dict[str, Any]]:
@@ -145,7 +148,8 @@ def ranged(event: Event, kind: str, rows: Sequence[Mapping[str, Any]], by: str) 
         neighbours = joined(ranges)
         for start in range(0, len(neighbours), MOST_RANGES):
             part = neighbours[start : start + MOST_RANGES]
-            told: dict[str, Any] = {"ranges": [list(one) for one in part], "count": sum(last - first + 1 for first, last in part)}
+            told: dict[str, Any] = {"first_job_id": part[0][0], "last_job_id": part[-1][1], "ranges": [list(one) for one in part]}
+            told["count"] = sum(last - first + 1 for first, last in part)
             told |= {"owner": owner, "owner_group": group, "vo": vo, "requested_by": by}
             yield event.answer(kind, part[0][0], told).of(owner, vo)
 

@@ -360,7 +360,7 @@ BEGIN
 END $$;
 
 -- So many jobs at most that were over so long ago, of one state, oldest first.
-CREATE FUNCTION job.outdated(the_state text, until timestamptz, most integer) RETURNS bigint[] LANGUAGE sql AS $$
+CREATE FUNCTION job.outdated(the_state text, until timestamptz, most integer) RETURNS bigint[] LANGUAGE sql STABLE AS $$
     SELECT ARRAY(SELECT j.job_id FROM (
         SELECT job_id FROM job.jobs WHERE state = the_state AND changed_at < until ORDER BY changed_at LIMIT most
     ) j ORDER BY j.job_id)
@@ -369,10 +369,9 @@ $$;
 -- Deleted jobs that are so old are gone, with their history and what they needed of the store; how many.
 CREATE FUNCTION job.purge(until timestamptz, most integer) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
-    ids bigint[];
+    ids bigint[] := job.outdated('Deleted', until, most);
 BEGIN
-    ids := ARRAY(SELECT j.job_id FROM job.jobs j WHERE j.job_id = ANY (job.outdated('Deleted', until, most))
-                 ORDER BY j.job_id FOR UPDATE SKIP LOCKED);
+    ids := ARRAY(SELECT j.job_id FROM job.jobs j WHERE j.job_id = ANY (ids) ORDER BY j.job_id FOR UPDATE SKIP LOCKED);
     DELETE FROM job.history h WHERE h.job_id = ANY (ids);
     DELETE FROM job.jobs j WHERE j.job_id = ANY (ids);
     RETURN cardinality(ids);

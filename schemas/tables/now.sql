@@ -387,7 +387,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION job.outdated(the_state text, until timestamp with time zone, most integer) RETURNS bigint[]
-    LANGUAGE sql
+    LANGUAGE sql STABLE
     AS $$
     SELECT ARRAY(SELECT j.job_id FROM (
         SELECT job_id FROM job.jobs WHERE state = the_state AND changed_at < until ORDER BY changed_at LIMIT most
@@ -398,10 +398,9 @@ CREATE FUNCTION job.purge(until timestamp with time zone, most integer) RETURNS 
     LANGUAGE plpgsql
     AS $$
 DECLARE
-    ids bigint[];
+    ids bigint[] := job.outdated('Deleted', until, most);
 BEGIN
-    ids := ARRAY(SELECT j.job_id FROM job.jobs j WHERE j.job_id = ANY (job.outdated('Deleted', until, most))
-                 ORDER BY j.job_id FOR UPDATE SKIP LOCKED);
+    ids := ARRAY(SELECT j.job_id FROM job.jobs j WHERE j.job_id = ANY (ids) ORDER BY j.job_id FOR UPDATE SKIP LOCKED);
     DELETE FROM job.history h WHERE h.job_id = ANY (ids);
     DELETE FROM job.jobs j WHERE j.job_id = ANY (ids);
     RETURN cardinality(ids);
