@@ -315,15 +315,19 @@ WHERE j.description IS NOT NULL;
 INSERT INTO file.sandboxes (digest, in_use_at)
 SELECT digest, now() FROM file.uses UNION SELECT output_digest, now() FROM job.jobs WHERE output_digest IS NOT NULL;
 
+-- Those of these submissions that have no jobs any more, and which were theirs.
+CREATE FUNCTION job.emptied(submissions uuid[]) RETURNS TABLE (submission uuid, jobs int8range) LANGUAGE sql STABLE AS $$
+    SELECT s.submission, int8range(s.first_job_id, s.first_job_id + s.count) FROM job.submissions s
+    WHERE s.submission = ANY (submissions) AND NOT EXISTS (
+        SELECT FROM job.jobs j WHERE j.job_id >= s.first_job_id AND j.job_id < s.first_job_id + s.count)
+$$;
+
 -- What only jobs that are gone needed is needed no more, from now on: outputs, and inputs when none of a submission is left.
 CREATE FUNCTION file.let_go() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    WITH over AS (
-        SELECT 'submission/' || s.submission AS holder FROM job.submissions s
-        WHERE s.submission IN (SELECT DISTINCT submission FROM stale) AND NOT EXISTS (
-            SELECT FROM job.jobs j WHERE j.job_id >= s.first_job_id AND j.job_id < s.first_job_id + s.count)
-    ), inputs AS (
-        DELETE FROM file.uses u USING over WHERE u.holder = over.holder RETURNING u.digest
+    WITH inputs AS (
+        DELETE FROM file.uses u USING job.emptied(ARRAY(SELECT DISTINCT submission FROM stale)) e
+        WHERE u.holder = 'submission/' || e.submission RETURNING u.digest
     )
     UPDATE file.sandboxes s SET in_use_at = now()
     WHERE s.digest IN (SELECT digest FROM inputs UNION ALL SELECT output_digest FROM stale);
@@ -369,11 +373,21 @@ $$;
 -- Deleted jobs that are so old are gone, with their history and what they needed of the store; how many.
 CREATE FUNCTION job.purge(until timestamptz, most integer) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
-    ids bigint[] := job.outdated('Deleted', until, most);
+    ids bigint[];
+    came_with uuid[];
 BEGIN
+    -- one at a time: two would each take the other's jobs for the last of a submission
+    PERFORM pg_advisory_xact_lock(hashtextextended('job.purge', 0));
+    ids := job.outdated('Deleted', until, most);
     ids := ARRAY(SELECT j.job_id FROM job.jobs j WHERE j.job_id = ANY (ids) ORDER BY j.job_id FOR UPDATE SKIP LOCKED);
+    came_with := ARRAY(SELECT DISTINCT j.submission FROM job.jobs j WHERE j.job_id = ANY (ids));
     DELETE FROM job.history h WHERE h.job_id = ANY (ids);
     DELETE FROM job.jobs j WHERE j.job_id = ANY (ids);
+    IF to_regclass('job.history_ranges') IS NOT NULL THEN -- what jobs of a submission had in common goes with the last of them
+        DELETE FROM job.history_ranges r USING job.emptied(came_with) e WHERE r.jobs <@ e.jobs;
+        DELETE FROM job.templates t USING job.emptied(came_with) e WHERE t.submission = e.submission;
+        DELETE FROM job.shapes s USING job.emptied(came_with) e WHERE s.submission = e.submission;
+    END IF;
     RETURN cardinality(ids);
 END $$;
 

@@ -178,12 +178,9 @@ CREATE FUNCTION file.let_go() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    WITH over AS (
-        SELECT 'submission/' || s.submission AS holder FROM job.submissions s
-        WHERE s.submission IN (SELECT DISTINCT submission FROM stale) AND NOT EXISTS (
-            SELECT FROM job.jobs j WHERE j.job_id >= s.first_job_id AND j.job_id < s.first_job_id + s.count)
-    ), inputs AS (
-        DELETE FROM file.uses u USING over WHERE u.holder = over.holder RETURNING u.digest
+    WITH inputs AS (
+        DELETE FROM file.uses u USING job.emptied(ARRAY(SELECT DISTINCT submission FROM stale)) e
+        WHERE u.holder = 'submission/' || e.submission RETURNING u.digest
     )
     UPDATE file.sandboxes s SET in_use_at = now()
     WHERE s.digest IN (SELECT digest FROM inputs UNION ALL SELECT output_digest FROM stale);
@@ -274,6 +271,14 @@ BEGIN
     INTO told FROM unnest(held) h;
     RETURN QUERY SELECT * FROM job.neighbours(told);
 END $$;
+
+CREATE FUNCTION job.emptied(submissions uuid[]) RETURNS TABLE(submission uuid, jobs int8range)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT s.submission, int8range(s.first_job_id, s.first_job_id + s.count) FROM job.submissions s
+    WHERE s.submission = ANY (submissions) AND NOT EXISTS (
+        SELECT FROM job.jobs j WHERE j.job_id >= s.first_job_id AND j.job_id < s.first_job_id + s.count)
+$$;
 
 CREATE FUNCTION job.fold_groups() RETURNS void
     LANGUAGE plpgsql
@@ -398,11 +403,21 @@ CREATE FUNCTION job.purge(until timestamp with time zone, most integer) RETURNS 
     LANGUAGE plpgsql
     AS $$
 DECLARE
-    ids bigint[] := job.outdated('Deleted', until, most);
+    ids bigint[];
+    came_with uuid[];
 BEGIN
+    -- one at a time: two would each take the other's jobs for the last of a submission
+    PERFORM pg_advisory_xact_lock(hashtextextended('job.purge', 0));
+    ids := job.outdated('Deleted', until, most);
     ids := ARRAY(SELECT j.job_id FROM job.jobs j WHERE j.job_id = ANY (ids) ORDER BY j.job_id FOR UPDATE SKIP LOCKED);
+    came_with := ARRAY(SELECT DISTINCT j.submission FROM job.jobs j WHERE j.job_id = ANY (ids));
     DELETE FROM job.history h WHERE h.job_id = ANY (ids);
     DELETE FROM job.jobs j WHERE j.job_id = ANY (ids);
+    IF to_regclass('job.history_ranges') IS NOT NULL THEN -- what jobs of a submission had in common goes with the last of them
+        DELETE FROM job.history_ranges r USING job.emptied(came_with) e WHERE r.jobs <@ e.jobs;
+        DELETE FROM job.templates t USING job.emptied(came_with) e WHERE t.submission = e.submission;
+        DELETE FROM job.shapes s USING job.emptied(came_with) e WHERE s.submission = e.submission;
+    END IF;
     RETURN cardinality(ids);
 END $$;
 
