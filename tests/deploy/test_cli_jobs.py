@@ -120,6 +120,27 @@ def test_watching_shows_what_changes_as_it_changes(person: dict[str, str], tmp_p
             watching.stdout.close()
 
 
+def test_kill_waits_until_pilots_have_ended_what_they_were_ordered_to(
+    person: dict[str, str], db: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    db.execute("UPDATE job.jobs SET state = 'Running', pilot_id = 'p1' WHERE job_id IN (1, 2)")
+    command = [sys.executable, "-m", "deploy.main", "kill", "1-3", "--json", "--timeout", "50"]
+    environment = PLAIN | {"PYTHONPATH": str(ROOT)} | person
+    killing = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until(lambda: db.execute("SELECT count(*) FROM pilot.orders").fetchall() == [(2,)])
+    db.execute("UPDATE job.jobs SET state = 'Killed' WHERE job_id = 1")
+    db.execute("UPDATE job.jobs SET state = 'Done' WHERE job_id = 2")  # it was over before its pilot heard of the order
+    shown, said = killing.communicate(timeout=60)
+    told = json.loads(shown)
+    assert told["counts"] == {"killed": 2, "requested": 0, "acknowledged": 0, "already": 0, "refused": 1}
+    assert told["results"] == [
+        {"job_id": 1, "outcome": "killed"},
+        {"job_id": 2, "outcome": "refused", "reason": "it is Done"},
+        {"job_id": 3, "outcome": "killed"},
+    ]
+    assert (killing.returncode, said) == (6, "pilotbus: 1 of 3 jobs were not killed: it is Done\n")
+
+
 def test_outputs_of_a_group_are_those_that_there_are(person: dict[str, str], tmp_path: Path) -> None:
     assert told_json(tmp_path, person, "output", "--group", "round16") == {"fetched": {}, "refused": {}}
     without = pilotbus(tmp_path, person, "output", "5")
