@@ -202,7 +202,8 @@ CREATE FUNCTION file.note_template() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    INSERT INTO file.uses (holder, digest) SELECT 'submission/' || NEW.submission, digest FROM file.inputs(NEW.body) digest
+    INSERT INTO file.uses (holder, digest)
+    SELECT 'submission/' || NEW.submission, digest FROM file.inputs(NEW.body->'description') digest
     ON CONFLICT DO NOTHING;
     RETURN NULL;
 END $$;
