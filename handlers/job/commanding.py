@@ -11,8 +11,9 @@ from bus import Event
 from schemas.rules.rights import may, reach
 from schemas.rules.selection import Range, beyond, ids, joined, reaching, selected, unmoved
 
-PIECE = 2_000  # jobs of one statement
-PIECES = 10  # of one request: whoever asks goes on after them
+PIECE = 5_000  # jobs of one statement
+PIECES = 20  # of one request: whoever asks goes on after them
+MOST_ORDERS = 5_000  # as long as a request goes on, beats of pilots wait for jobs that it has ordered to be killed
 FEW = 100  # up to so many jobs each have an event of their own
 MOST_RANGES = 1_000
 MOST_REASONS = 50
@@ -29,6 +30,7 @@ class Command:
     right: str
     wanted: str  # the state
     memberships: Sequence[Mapping[str, Any]]
+    piece: int = PIECE
     after: int = 0
     more: bool = True
     allowed: str = ""  # the ids of the piece that may be commanded, as Postgres writes an array
@@ -51,37 +53,43 @@ class Command:
     @property
     def goes_on(self) -> bool:
         """Whether there are more jobs, and this request has not done as much as one may."""
-        return self.more and self._pieces < PIECES
+        return self.more and self._pieces < PIECES and counted(self._pending()) < MOST_ORDERS
 
     def next(self, states: Sequence[str]) -> dict[str, Any]:
         """The values that choose the next piece; where neither ids nor states are named, of those states or the wanted one."""
         asked = dict(self._asked)
         if "ranges" in asked:
-            asked["ranges"] = self._piece = beyond(asked["ranges"], self.after, PIECE)
+            asked["ranges"] = self._piece = beyond(asked["ranges"], self.after, self.piece)
         elif "states" not in asked:
             asked["states"] = [*states, self.wanted]
         seen = reaching(asked, self.account, reach("GetInfo", self.memberships))
-        return {"asked": json.dumps(asked), "seen": json.dumps(seen), "after": self.after, "most": PIECE}
+        return {"asked": json.dumps(asked), "seen": json.dumps(seen), "after": self.after, "most": self.piece}
 
     def choose(self, rows: Sequence[Mapping[str, Any]]) -> bool:
-        """These are the jobs of the piece; whether any of them may be commanded."""
+        """These are the jobs of the piece, a row for each owner; whether any of them may be commanded."""
         self._pieces += 1
+        count = sum(row["count"] for row in rows)
         if "ranges" in self._asked:
-            if len(self._asked) == 1:  # else what is not there just does not meet the other filters
-                self._miss({row["job_id"] for row in rows})
+            # with other filters, what is not there just does not meet them
+            if len(self._asked) == 1 and count < sum(last - first + 1 for first, last in self._piece):
+                self._miss({job_id for row in rows for job_id in ids_of(row)})
             self.after = self._piece[-1][1] if self._piece else self.after
             self.more = bool(beyond(self._asked["ranges"], self.after, 1))
         else:
-            self.after = rows[-1]["job_id"] if rows else self.after
-            self.more = len(rows) == PIECE
+            self.after = max((row["last_job_id"] for row in rows), default=self.after)
+            self.more = count == self.piece
         allowed = []
         for row in rows:
             if denial := self._denial(row):
-                self._refuse(denial, row["job_id"], row["job_id"])
+                for first, last in joined((one, one) for one in ids_of(row)):
+                    self._refuse(denial, first, last)
             else:
-                allowed.append(str(row["job_id"]))
+                allowed.append(row["job_ids"])
         self.allowed = "{" + ",".join(allowed) + "}"
         return bool(allowed)
+
+    def _pending(self) -> list[Mapping[str, Any]]:
+        return [row for row in self.outcomes if row["outcome"] in PENDING]
 
     def _denial(self, row: Mapping[str, Any]) -> str | None:
         whose = (row["owner"], row["owner_group"], row["vo"])
@@ -125,7 +133,7 @@ class Command:
         asked = list(dict.fromkeys(self.event.data.get("job_ids", ())))
         if asked and len(asked) <= FEW and set(self.event.data) == {"job_ids"}:
             told["results"] = self._results(asked)
-        if pending := joined((row["first_job_id"], row["last_job_id"]) for row in self.outcomes if row["outcome"] in PENDING):
+        if pending := joined((row["first_job_id"], row["last_job_id"]) for row in self._pending()):
             told["pending"] = [list(one) for one in pending[:MOST_RANGES]]
         return self.event.reply(told)
 
@@ -152,6 +160,11 @@ def ranged(event: Event, kind: str, rows: Sequence[Mapping[str, Any]], by: str) 
             told["count"] = sum(last - first + 1 for first, last in part)
             told |= {"owner": owner, "owner_group": group, "vo": vo, "requested_by": by}
             yield event.answer(kind, part[0][0], told).of(owner, vo)
+
+
+def ids_of(row: Mapping[str, Any]) -> list[int]:
+    """The ids of a row of chosen jobs: they travel as a text, for a handler is called again with each answer."""
+    return [int(one) for one in row["job_ids"].split(",")]
 
 
 def counted(rows: Sequence[Mapping[str, Any]]) -> int:

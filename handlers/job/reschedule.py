@@ -14,6 +14,7 @@ CONSUMES = ("job.reschedule.v1",)
 EMITS = ("job.rescheduled.v1", "job.kill_requested.v1", "bulk.rescheduled.v1")
 
 VALID_S = 86_400
+PIECE = 2_000  # the ranges of so many are one event of a timer, however they lie
 LEGAL = list(movable("Rescheduled"))
 UNNAMED = ("Failed",)  # a group is rescheduled for what has failed of it, not for what goes well
 OUTCOMES = ("rescheduled", "already", "refused")
@@ -28,7 +29,7 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
     """
     memberships = db.all("standing", account=event.authid or "")
     try:
-        command = Command(event, "Reschedule", "Rescheduled", memberships)
+        command = Command(event, "Reschedule", "Rescheduled", memberships, PIECE)
     except ValueError as problem:
         return [event.refuse("invalid", str(problem))]
     rule = {"legal": LEGAL, "on_pilot": list(ON_PILOT), "most": MAX_RESCHEDULING, "delays_s": list(RESCHEDULE_DELAYS_S)}

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from bus import Db, Event
-from handlers.job.commanding import PIECE, PIECES
 from handlers.job.delete import DELETABLE, facts
 
 CONSUMES = ("clock.minute.v1",)
 EMITS = ("job.deleted.v1", "bulk.deleted.v1")
 
+MOST, TIMES = 2_000, 10  # of one minute: jobs of a statement, and how often what is Deleted is removed
 RETIRED = ("Done", "Failed", "Killed")
 SELF = "pilotbus"
 
@@ -31,10 +31,10 @@ def handle(event: Event, db: Db, hands: Mapping[str, int]) -> Iterable[Event]:
     deleted = []
     for state in RETIRED:
         if state in until:
-            outdated = {"state": state, "until": until[state], "most": PIECE}
+            outdated = {"state": state, "until": until[state], "most": MOST}
             deleted += db.all("retire", legal=DELETABLE, at=event.time, event_id=event.id, **outdated)
-    for _ in range(PIECES):
-        if "Deleted" not in until or not (db.one("purge", until=until["Deleted"], most=PIECE) or {})["purged"]:
+    for _ in range(TIMES):
+        if "Deleted" not in until or not (db.one("purge", until=until["Deleted"], most=MOST) or {})["purged"]:
             break
     db.run("fold")
     return facts(event, [row for row in deleted if row["outcome"] == "deleted"], SELF)

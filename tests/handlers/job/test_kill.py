@@ -12,6 +12,7 @@ import pytest
 from bus.apply import Words, apply
 from bus.discover import Handler
 from bus.event import Event
+from handlers.job import commanding
 from tests.fix_house import Story
 from tests.handlers.people import communities, event, matched, report, state_of, submitted, waiting
 
@@ -182,8 +183,9 @@ def test_what_names_no_jobs_is_refused_whole(story: Story, asked: dict[str, Any]
     assert state_of(story)[0] == "Waiting"
 
 
-def test_pages_go_on_until_all_are_killed(story: Story) -> None:
-    many(story, 45_000)
+def test_pages_go_on_until_all_are_killed(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commanding, "PIECES", 2)
+    many(story, 25_000)
     after, pages, killed = 0, 0, 0
     while True:
         story.when(kill(job_group="round16", after=after), once=False)
@@ -191,8 +193,24 @@ def test_pages_go_on_until_all_are_killed(story: Story) -> None:
         after, pages, killed = reply["after"], pages + 1, killed + reply["counts"].get("killed", 0)
         if not reply["more"]:
             break
-    assert (pages, killed) == (3, 45_000)
+    assert (pages, killed) == (3, 25_000)
     assert story.rows("SELECT count(*) FROM job.jobs WHERE state <> 'Killed'") == [(0,)]
+
+
+def test_a_request_ends_when_it_has_given_many_orders(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commanding, "MOST_ORDERS", 100)
+    many(story, 6_000, "Running", pilot_id="p1")
+    story.when(kill(ranges=[[1, 6_000]]), once=False)
+    reply = story.answers[-1].data
+    assert (reply["counts"]["requested"], reply["pending"], reply["after"], reply["more"]) == (5_000, [[1, 5_000]], 5_000, True)
+
+
+def test_a_hundred_thousand_jobs_are_killed_by_one_request(story: Story) -> None:
+    many(story, 100_001)
+    story.when(kill(job_group="round16"), once=False)
+    reply = story.answers[-1].data
+    assert (reply["counts"]["killed"], reply["after"], reply["more"]) == (100_000, 100_000, True)
+    assert facts(story) == [("bulk.killed.v1", [[1, 100_000]])]
 
 
 def test_two_kills_at_once_kill_each_job_once(story: Story, found: dict[str, Handler], words: Words, test_dsn: str) -> None:
