@@ -48,6 +48,11 @@ class Settings:
     share_policy: str = ""
     share_shadow: str = ""
     why_keep_days: str = "7"
+    done_keep_days: str = "7"
+    failed_keep_days: str = "7"
+    killed_keep_days: str = "7"
+    deleted_keep_days: str = "1"
+    sandbox_keep_days: str = "15"
 
     @property
     def houses(self) -> list[Path]:

@@ -26,7 +26,8 @@ from deploy.verbs.common import (
 from schemas.rules.secrets import scrub
 
 VERBS = (
-    "submit", "status", "wait", "output", "logs", "peek", "why", "kill", "subscribe", "publish_event",
+    "submit", "status", "jobs", "job", "groups", "wait", "output", "logs", "peek", "why", "kill", "reschedule", "delete",
+    "subscribe", "publish_event",
     "login", "whoami", "users", "limits", "shares", "proxy", "ban", "unban", "security", "who_ran",
     "pilots", "drain", "stop", "log_level", "pilot", "pilot_wrapper", "pilot_verify", "keys",
     "parking", "graph", "up", "down", "ps", "run",

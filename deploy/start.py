@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from deploy.policies import policies
 from deploy.verbs.common import USAGE, Failure
 from handlers.file.store.local import LocalStore
 from handlers.file.store.s3 import S3Store
+from handlers.file.sweep import Hands as SweepHands
 from handlers.proxy.authorities import Authorities
 from handlers.proxy.hands import Hands
 from handlers.proxy.vault import Vault
@@ -39,7 +41,8 @@ from handlers.token.issuer import Issuer
 log = structlog.get_logger()
 
 MEGABYTE = 1 << 20
-GRANT, BULK = "file.grant", "bulk.submit"
+RETIRED = ("Done", "Failed", "Killed", "Deleted")
+GRANT, SWEEP, BULK = "file.grant", "file.sweep", "bulk.submit"
 PROXIES = ("proxy.delegate", "proxy.deposit", "proxy.fetch")
 
 
@@ -90,16 +93,18 @@ def hands_of(settings: Settings, issuer: Issuer | None, store: Any) -> dict[str,
     minting = ("pilot.enrol", "token.renew", "token.job", "token.login")
     told: dict[str, Any] = dict.fromkeys(("log.read", "match.why"), settings.operator_accounts)
     told |= {"log.tidy": days_of(settings.log_keep_days, "LOG"), "match.tidy": days_of(settings.why_keep_days, "WHY")}
+    told["job.retire"] = {state: days_of(getattr(settings, f"{state.lower()}_keep_days"), state.upper(), -1) for state in RETIRED}
+    told[SWEEP] = SweepHands(store, days_of(settings.sandbox_keep_days, "SANDBOX", -1))
     told["match.request"] = found = policies(settings)
     told["share.query"] = ShareHands(found.chosen, settings.operator_accounts)
     told |= {GRANT: store, BULK: store, "security.cut": administration_of(settings, issuer)}
     return {**told, **dict.fromkeys(minting, issuer)}
 
 
-def days_of(said: str, what: str) -> int:
-    """For how many days something is kept. Raises Failure."""
-    if not said.isdecimal() or not 1 <= int(said) <= 3650:
-        raise Failure(f"PILOTBUS_{what}_KEEP_DAYS is {said!r}, and wants a number of days from 1 to 3650", USAGE)
+def days_of(said: str, what: str, least: int = 1) -> int:
+    """For how many days something is kept; -1, where it is allowed, is for ever. Raises Failure."""
+    if not re.fullmatch("-1|[0-9]{1,4}", said) or not least <= int(said) <= 3650:
+        raise Failure(f"PILOTBUS_{what}_KEEP_DAYS is {said!r}, and wants a number of days from {least} to 3650", USAGE)
     return int(said)
 
 
@@ -131,7 +136,7 @@ def run(settings: Settings, told: Callable[[], None] = lambda: None) -> int:
     with connect(settings.dsn) as connection:
         log.info("tables.migrated", applied=migrate(connection, *settings.houses))
     chosen = [name.strip() for name in settings.handlers.split(",") if name.strip()]
-    store = sandbox_store(settings) if not chosen or {"file", GRANT, "bulk", BULK} & set(chosen) else None
+    store = sandbox_store(settings) if not chosen or {"file", GRANT, SWEEP, "bulk", BULK} & set(chosen) else None
     issuer = issuer_of(settings)
     judge_broker(settings, issuer)
     with https(settings, words, issuer, store):

@@ -49,6 +49,19 @@ class BulkConfirmedV1(TypedDict):
     vo: str
 
 
+class BulkDeletedV1(TypedDict):
+    """Many jobs were deleted"""
+
+    first_job_id: int
+    last_job_id: int
+    ranges: list[list[int]]
+    count: int
+    owner: str
+    owner_group: str
+    vo: str
+    requested_by: str
+
+
 class BulkExpiredV1(TypedDict):
     """A submission's time to be confirmed is up"""
 
@@ -68,6 +81,19 @@ class BulkFailedV1(TypedDict):
     vo: str
 
 
+class BulkKilledV1(TypedDict):
+    """Many jobs were killed"""
+
+    first_job_id: int
+    last_job_id: int
+    ranges: list[list[int]]
+    count: int
+    owner: str
+    owner_group: str
+    vo: str
+    requested_by: str
+
+
 class BulkRemovedV1(TypedDict):
     """A submission was never confirmed and is gone"""
 
@@ -79,6 +105,19 @@ class BulkRemovedV1(TypedDict):
     owner_group: str
     vo: str
     expires_at: str
+
+
+class BulkRescheduledV1(TypedDict):
+    """Many jobs were rescheduled"""
+
+    first_job_id: int
+    last_job_id: int
+    ranges: list[list[int]]
+    count: int
+    owner: str
+    owner_group: str
+    vo: str
+    requested_by: str
 
 
 class BulkSubmitV1Dataref(TypedDict):
@@ -181,6 +220,64 @@ class JobCompletingV1(TypedDict):
     exit_code: NotRequired[int]
 
 
+class JobDeleteV1(TypedDict):
+    """Delete jobs"""
+
+    job_ids: NotRequired[list[int]]
+    ranges: NotRequired[list[list[int]]]
+    job_group: NotRequired[str]
+    submission: NotRequired[str]
+    owner: NotRequired[str]
+    owner_group: NotRequired[str]
+    site: NotRequired[str]
+    states: NotRequired[list[str]]
+    submitted_after: NotRequired[str]
+    submitted_before: NotRequired[str]
+    after: NotRequired[int]
+
+
+class JobDeleteV1ReplyCounts(TypedDict):
+    """How many jobs had which outcome."""
+
+    deleted: int
+    already: int
+    refused: int
+
+
+class JobDeleteV1ReplyRefusals(TypedDict):
+    """One reason."""
+
+    reason: str
+    count: int
+    first_job_id: int
+
+
+class JobDeleteV1ReplyResults(TypedDict):
+    """What became of one job."""
+
+    job_id: int
+    outcome: str
+    reason: NotRequired[str]
+
+
+class JobDeleteV1Reply(TypedDict):
+    """What became of the jobs"""
+
+    counts: JobDeleteV1ReplyCounts
+    refusals: list[JobDeleteV1ReplyRefusals]
+    results: NotRequired[list[JobDeleteV1ReplyResults]]
+    after: int
+    more: bool
+
+
+class JobDeletedV1(TypedDict):
+    """A job was deleted"""
+
+    job_id: int
+    attempt: int
+    minor_status: str
+
+
 class JobDoneV1(TypedDict):
     """A job ended well"""
 
@@ -201,10 +298,93 @@ class JobFailedV1(TypedDict):
     exit_code: NotRequired[int]
 
 
+class JobGroupsV1(TypedDict):
+    """Ask how many jobs of groups are in which state"""
+
+    job_group: NotRequired[str]
+    owner: NotRequired[str]
+    owner_group: NotRequired[str]
+    everybody: NotRequired[bool]
+    after: NotRequired[list[str]]
+
+
+class JobGroupsV1ReplyGroupsCounts(TypedDict):
+    """How many are in each state; a state without jobs is absent."""
+
+    Submitting: NotRequired[int]
+    Received: NotRequired[int]
+    Checking: NotRequired[int]
+    Scouting: NotRequired[int]
+    Staging: NotRequired[int]
+    Waiting: NotRequired[int]
+    Matched: NotRequired[int]
+    Rescheduled: NotRequired[int]
+    Running: NotRequired[int]
+    Stalled: NotRequired[int]
+    Completing: NotRequired[int]
+    Completed: NotRequired[int]
+    Done: NotRequired[int]
+    Failed: NotRequired[int]
+    Killed: NotRequired[int]
+    Deleted: NotRequired[int]
+
+
+class JobGroupsV1ReplyGroups(TypedDict):
+    """The jobs of one owner with one JobGroup."""
+
+    job_group: str
+    owner: str
+    owner_group: str
+    vo: str
+    jobs: int
+    counts: JobGroupsV1ReplyGroupsCounts
+
+
+class JobGroupsV1Reply(TypedDict):
+    """How many jobs of groups are in which state"""
+
+    groups: list[JobGroupsV1ReplyGroups]
+    more: bool
+
+
+class JobHoldEndedV1(TypedDict):
+    """Rescheduled jobs may wait again"""
+
+    ranges: list[list[int]]
+
+
 class JobKillV1(TypedDict):
     """Kill jobs"""
 
-    job_ids: list[int]
+    job_ids: NotRequired[list[int]]
+    ranges: NotRequired[list[list[int]]]
+    job_group: NotRequired[str]
+    submission: NotRequired[str]
+    owner: NotRequired[str]
+    owner_group: NotRequired[str]
+    site: NotRequired[str]
+    states: NotRequired[list[str]]
+    submitted_after: NotRequired[str]
+    submitted_before: NotRequired[str]
+    after: NotRequired[int]
+
+
+class JobKillV1ReplyCounts(TypedDict):
+    """How many jobs had which outcome."""
+
+    killed: int
+    requested: int
+    acknowledged: int
+    already: int
+    refused: int
+
+
+class JobKillV1ReplyRefusals(TypedDict):
+    """One reason."""
+
+    reason: str
+    count: int
+    first_job_id: int
 
 
 class JobKillV1ReplyResults(TypedDict):
@@ -216,9 +396,14 @@ class JobKillV1ReplyResults(TypedDict):
 
 
 class JobKillV1Reply(TypedDict):
-    """What became of each job"""
+    """What became of the jobs"""
 
-    results: list[JobKillV1ReplyResults]
+    counts: JobKillV1ReplyCounts
+    refusals: list[JobKillV1ReplyRefusals]
+    results: NotRequired[list[JobKillV1ReplyResults]]
+    after: int
+    more: bool
+    pending: NotRequired[list[list[int]]]
 
 
 class JobKillRequestedV1(TypedDict):
@@ -287,9 +472,15 @@ class JobQueryV1(TypedDict):
     """Ask how jobs are"""
 
     job_ids: NotRequired[list[int]]
+    ranges: NotRequired[list[list[int]]]
+    job_group: NotRequired[str]
+    submission: NotRequired[str]
     owner: NotRequired[str]
     owner_group: NotRequired[str]
+    site: NotRequired[str]
     states: NotRequired[list[str]]
+    submitted_after: NotRequired[str]
+    submitted_before: NotRequired[str]
     after: NotRequired[int]
     limit: NotRequired[int]
     newest: NotRequired[bool]
@@ -376,6 +567,56 @@ class JobReportedV1(TypedDict):
     output: NotRequired[JobReportedV1Output]
 
 
+class JobRescheduleV1(TypedDict):
+    """Reschedule jobs"""
+
+    job_ids: NotRequired[list[int]]
+    ranges: NotRequired[list[list[int]]]
+    job_group: NotRequired[str]
+    submission: NotRequired[str]
+    owner: NotRequired[str]
+    owner_group: NotRequired[str]
+    site: NotRequired[str]
+    states: NotRequired[list[str]]
+    submitted_after: NotRequired[str]
+    submitted_before: NotRequired[str]
+    after: NotRequired[int]
+
+
+class JobRescheduleV1ReplyCounts(TypedDict):
+    """How many jobs had which outcome."""
+
+    rescheduled: int
+    already: int
+    refused: int
+
+
+class JobRescheduleV1ReplyRefusals(TypedDict):
+    """One reason."""
+
+    reason: str
+    count: int
+    first_job_id: int
+
+
+class JobRescheduleV1ReplyResults(TypedDict):
+    """What became of one job."""
+
+    job_id: int
+    outcome: str
+    reason: NotRequired[str]
+
+
+class JobRescheduleV1Reply(TypedDict):
+    """What became of the jobs"""
+
+    counts: JobRescheduleV1ReplyCounts
+    refusals: list[JobRescheduleV1ReplyRefusals]
+    results: NotRequired[list[JobRescheduleV1ReplyResults]]
+    after: int
+    more: bool
+
+
 class JobRescheduledV1(TypedDict):
     """A job begins a new attempt"""
 
@@ -384,6 +625,7 @@ class JobRescheduledV1(TypedDict):
     minor_status: str
     application_status: NotRequired[str]
     exit_code: NotRequired[int]
+    delay_s: NotRequired[int]
 
 
 class JobRunningV1(TypedDict):
@@ -395,6 +637,36 @@ class JobRunningV1(TypedDict):
     application_status: NotRequired[str]
     exit_code: NotRequired[int]
     isolation: NotRequired[Literal["none", "userns", "bubblewrap", "apptainer"]]
+
+
+class JobShowV1(TypedDict):
+    """Ask for everything about a job"""
+
+    job_id: int
+
+
+class JobShowV1ReplyOrders(TypedDict):
+    """One order."""
+
+    order: str
+    attempt: int
+    pilot_id: str
+    requested_by: str
+    at: str
+    outcome: str
+    ended_at: NotRequired[str]
+    reason: NotRequired[str]
+
+
+class JobShowV1Reply(TypedDict):
+    """Everything about a job"""
+
+    job_id: int
+    submission: NotRequired[str]
+    reschedules: int
+    attributes: dict[str, Any]
+    parameters: dict[str, Any]
+    orders: list[JobShowV1ReplyOrders]
 
 
 class JobStalledV1(TypedDict):

@@ -24,6 +24,7 @@ from bus.runner import Runner
 from bus.settings import Settings
 from deploy.house import found_handlers
 from handlers.file.store._contract import Grant
+from handlers.file.sweep import Hands as SweepHands
 from handlers.proxy.authorities import Authorities
 from handlers.proxy.hands import Hands
 from handlers.proxy.vault import Vault, make
@@ -132,6 +133,9 @@ class OneFile:
         """Everything is one byte long."""
         return 1
 
+    def remove(self, digest: str) -> None:
+        """There is nothing to remove."""
+
 
 @pytest.fixture(scope="session")
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Grid:
@@ -153,6 +157,8 @@ def hands(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
         **dict.fromkeys(minting, issuer),
         "security.cut": NoAdministration(),
         "log.tidy": 30,
+        "job.retire": dict.fromkeys(("Done", "Failed", "Killed", "Deleted"), -1),
+        "file.sweep": SweepHands(OneFile(), -1),
         "share.query": ShareHands(HOUSE, ("root",)),
         "match.tidy": 7,
     }

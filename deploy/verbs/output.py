@@ -1,4 +1,4 @@
-"""Fetch the output sandboxes of jobs, each into a folder named by its job id."""
+"""Fetch the output sandboxes of jobs, each into a folder named by its job id; of a group, those that there are."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ import typer
 from bus.client import Client
 from bus.errors import Refused
 from bus.sandbox import download, unpack
+from deploy.verbs import _selection as select
 from deploy.verbs.common import (
     CODES,
     PARTIAL,
     Failure,
-    Ids,
     Json,
     client,
     client_settings,
-    job_ids,
-    jobs_of,
     print_json,
     progress,
     talk,
@@ -28,17 +26,26 @@ from deploy.verbs.common import (
 
 
 def run(
-    jobs: Ids,
+    jobs: select.Words = None,
+    group: select.Group = "",
+    submission: select.Submission = "",
+    state: select.States = None,
+    owner: select.Owner = "",
+    owner_group: select.OwnerGroup = "",
+    site: select.Site = "",
+    since: select.Since = "",
+    until: select.Until = "",
     directory: Annotated[Path, typer.Option("--dir", help="Where the folders go.")] = Path(),
     json: Json = False,  # noqa: FBT002 - an option of the command line
 ) -> None:
     """Fetch the output sandboxes of jobs."""
-    ids = job_ids(jobs)
+    named = {"group": group, "submission": submission, "states": state, "site": site, "since": since, "until": until}
+    asked = select.named(select.selection(jobs, owner=owner, owner_group=owner_group, **named))
     ca_file = client_settings().ca_file
     fetched: dict[int, list[str]] = {}
     refused: dict[int, Refused] = {}
     with client("output") as bus, progress() as bar:
-        jobs_of(bus, ids)
+        ids = [job["job_id"] for job in select.every_job(bus, asked) if jobs or "output" in job]
         for job_id in bar.track(ids, description="outputs"):
             try:
                 fetched[job_id] = fetch(bus, job_id, directory / str(job_id), ca_file)

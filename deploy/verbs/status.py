@@ -1,33 +1,39 @@
-"""Show how jobs are: those named, or the newest hundred of yours, of OWNER or of a group. One job alone has its history."""
+"""Show how jobs are: those named, or the newest hundred of yours, of OWNER, of a group. One job alone has its history."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from deploy.verbs.common import Json, client, job_ids, jobs_of, print_json, print_table, talk
+from deploy.verbs import _selection as select
+from deploy.verbs.common import Json, client, jobs_of, print_json, print_table, talk
 
 COLUMNS = ("JobID", "State", "MinorStatus", "ApplicationStatus", "Site", "Attempt", "JobName", "JobGroup", "Isolation")
 
 
 def run(
-    jobs: Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", help="17, 17-40, or - for standard input.")] = None,
-    state: Annotated[list[str] | None, typer.Option(help="Only jobs in this state; may be repeated.")] = None,
-    owner: Annotated[str, typer.Option(help="Jobs of this account, as far as you may see them.")] = "",
-    owner_group: Annotated[str, typer.Option(help="Jobs of this group, as far as you may see them.")] = "",
+    jobs: select.Words = None,
+    group: select.Group = "",
+    submission: select.Submission = "",
+    state: select.States = None,
+    owner: select.Owner = "",
+    owner_group: select.OwnerGroup = "",
+    site: select.Site = "",
+    since: select.Since = "",
+    until: select.Until = "",
     json: Json = False,  # noqa: FBT002 - an option of the command line
 ) -> None:
     """Show how jobs are."""
-    ids = job_ids(jobs) if jobs else None
-    named = {"states": state, "owner": owner, "owner_group": owner_group}
-    asked: dict[str, Any] = {name: value for name, value in named.items() if value}
-    alone = ids is not None and len(ids) == 1
+    named = {"group": group, "submission": submission, "states": state, "site": site, "since": since, "until": until}
+    asked = select.selection(jobs, owner=owner, owner_group=owner_group, **named)
+    alone = len(asked.get("job_ids", ())) == 1
     with client("status") as bus:
-        if ids is None:
+        if not jobs:
             found = bus.ask("job.query.v1", {"newest": True, **asked})["jobs"][::-1]
-        else:
+        elif "job_ids" in asked:
+            ids = asked.pop("job_ids")
             found = jobs_of(bus, ids, history=alone, **asked)
+        else:
+            found = select.every_job(bus, asked)
     if json:
         print_json(found)
         return

@@ -52,7 +52,7 @@ def run(
 def wait(bus: Client, ids: Sequence[int], timeout_s: float) -> list[dict[str, Any]]:
     """The jobs as they are when the last is over. Raises Failure when the time is up first."""
     # follow before the first look: what ends between the two is seen by one of them
-    bus.follow_own(*(f"job.*.v1.{job_id}" for job_id in ids) if len(ids) <= FEW else ("job.#",))
+    bus.follow_own(*(f"job.*.v1.{job_id}" for job_id in ids) if len(ids) <= FEW else ("job.#",), "bulk.#")
     wanted = set(ids)
     until, look_s = time.monotonic() + timeout_s, 0.0
     with progress() as bar:
@@ -66,7 +66,9 @@ def wait(bus: Client, ids: Sequence[int], timeout_s: float) -> list[dict[str, An
                 raise Failure(f"{len(left)} of {len(wanted)} jobs are not over after {timeout_s:.0f} s", UNAVAILABLE)
             else:
                 for event in bus.events(within_s=min(1.0, max(0.01, until - time.monotonic()))):
-                    if event.type.split(".")[1].capitalize() in FINAL and event.subject.isdecimal():
+                    if event.type.startswith("bulk."):
+                        look_s = 0.0  # it names ranges: which of these are ours is looked up
+                    elif event.type.split(".")[1].capitalize() in FINAL and event.subject.isdecimal():
                         left.discard(int(event.subject))
             bar.update(task, completed=len(wanted) - len(left))
     return jobs_of(bus, ids)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from bus import Db, Event
+from bus.errors import Later
 from schemas.rules.identity import pilot_of
 from schemas.rules.job_states import FINAL, ROW_FINAL
 from schemas.rules.placed import described
@@ -75,7 +76,7 @@ def act(event: Event, db: Db, hands: Hands) -> Iterable[Event]:
     if reason := decide(asked, job, account, db.all("standing", account=account)):
         return [event.refuse("denied" if puts else "not_found", reason)]
     if puts or job is None:
-        return [_put(event, hands)]
+        return [_put(event, db, hands)]
     digest, reason = stored(asked, job)
     if not digest:
         return [event.refuse("not_found", reason)]
@@ -84,12 +85,14 @@ def act(event: Event, db: Db, hands: Hands) -> Iterable[Event]:
     return [event.reply(_shown(hands.grant("get", digest, None, VALID_S), digest))]
 
 
-def _put(event: Event, hands: Hands) -> Event:
+def _put(event: Event, db: Db, hands: Hands) -> Event:
     digest = event.data["digest"]
     try:
         grant = hands.grant("put", digest, event.data["size_bytes"], VALID_S)
     except ValueError as problem:
         return event.refuse("invalid", str(problem))
+    if not (db.one("expect", digest=digest, size_bytes=event.data["size_bytes"]) or {})["expected"]:
+        raise Later(f"sandbox {digest} is just being removed from the store")
     return event.reply(_shown(grant, digest))
 
 

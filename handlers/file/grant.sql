@@ -5,3 +5,6 @@ FROM job.jobs j LEFT JOIN job.templates t USING (template_id) WHERE j.job_id = %
 
 -- name: standing
 SELECT "group", vo, properties FROM registry.standing(%(account)s);
+
+-- name: expect
+SELECT file.expect(%(digest)s, %(size_bytes)s) AS expected;

@@ -1,11 +1,9 @@
--- name: jobs
-SELECT job_id, owner, owner_group, vo, state, attempt, version, pilot_id FROM job.jobs WHERE job_id = ANY(%(job_ids)s) ORDER BY job_id;
-
 -- name: standing
 SELECT "group", vo, properties FROM registry.standing(%(account)s);
 
--- name: move
-SELECT job.move(%(job_id)s, %(version)s, 'Killed', 'Marked for termination', NULL, %(at)s, 'job.kill', %(event_id)s);
+-- name: chosen
+SELECT owner, owner_group, vo, string_agg(job_id::text, ',' ORDER BY job_id) AS job_ids, max(job_id) AS last_job_id, count(*) AS count
+FROM job.chosen(%(asked)s::jsonb, %(seen)s::jsonb, %(after)s, %(most)s, false) GROUP BY 1, 2, 3;
 
--- name: order
-SELECT pilot.give_order(%(pilot_id)s, 'kill', %(job_id)s, %(attempt)s, NULL, %(by)s, %(valid_s)s);
+-- name: kill
+SELECT * FROM job.kill_all(%(job_ids)s::bigint[], %(at_once)s::text[], %(on_pilot)s::text[], %(by)s, %(at)s, %(event_id)s, %(valid_s)s);

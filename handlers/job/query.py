@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
 from bus import Db, Event, fitting
 from schemas.rules.rights import reach
+from schemas.rules.selection import MOST_IDS, beyond, reaching, selected
 
 CONSUMES = ("job.query.v1",)
 EMITS = ()
@@ -28,30 +30,19 @@ def newest(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return fitting(history[::-1], MOST_HISTORY_BYTES)[::-1]
 
 
-def chosen(event: Event, db: Db, limit: int) -> list[dict[str, Any]]:
-    """The jobs that are asked for and may be seen; what may not be seen is not there."""
-    asked, account = event.data, event.authid or ""
-    far = reach("GetInfo", db.all("standing", account=account))
-    page = {"states": asked.get("states"), "limit": limit}
-    if "job_ids" in asked or "owner" in asked or "owner_group" in asked:
-        groups, group_vos = [group for group, _ in far.groups], [vo for _, vo in far.groups]
-        seen = {"account": account if far.own else None, "groups": groups, "group_vos": group_vos, "vos": list(far.vos)}
-        named = {name: asked.get(name) for name in ("job_ids", "owner", "owner_group")}
-        if asked.get("newest"):
-            return db.all("others_newest", **named, **seen, **page)
-        return db.all("others", after=asked.get("after", 0), **named, **seen, **page)
-    if not far.own:
-        return []
-    if asked.get("newest"):
-        return db.all("newest", owner=account, **page)
-    return db.all("jobs", owner=account, after=asked.get("after", 0), **page)
-
-
 def handle(event: Event, db: Db) -> Iterable[Event]:
-    asked = event.data
-    wants_history = bool(asked.get("history"))
+    asked, account = event.data, event.authid or ""
+    wants_history, newest_first = bool(asked.get("history")), bool(asked.get("newest"))
     limit = min(asked.get("limit", 100), MOST_WITH_HISTORY if wants_history else 100)
-    rows = chosen(event, db, limit + 1)
+    far = reach("GetInfo", db.all("standing", account=account))
+    try:
+        wanted = selected(asked, command=False)
+    except ValueError as problem:
+        return [event.refuse("invalid", str(problem))]
+    if "ranges" in wanted and not newest_first:
+        wanted["ranges"] = beyond(wanted["ranges"], asked.get("after", 0), MOST_IDS)
+    told = {"asked": json.dumps(wanted), "seen": json.dumps(reaching(asked, account, far)), "newest": newest_first}
+    rows = db.all("jobs", **told, after=asked.get("after", 0), most=limit + 1)
     shown = fitting(rows[:limit])
     past: dict[int, list[dict[str, Any]]] = {row["job_id"]: [] for row in shown}
     if wants_history:

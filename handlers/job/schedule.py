@@ -26,7 +26,7 @@ def decide(job: dict[str, Any], attempt: int, sites: Sequence[dict[str, Any]]) -
 
 def handle(event: Event, db: Db) -> Iterable[Event]:
     job = db.one("job", job_id=event.data["job_id"])
-    if job is None:
+    if job is None or event.data.get("delay_s"):  # job.resume has its turn when the hold is over
         return []
     needs, reason = decide(job, event.data["attempt"], db.all("sites"))
     about = {"job_id": job["job_id"], "attempt": job["attempt"]}

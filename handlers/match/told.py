@@ -8,6 +8,7 @@ from typing import Any
 from schemas.rules.matching import masked
 
 _OVER = "it is over"
+ON_HOLD = "On Hold"  # DIRAC's
 OF_STATES = {
     "Submitting": "its submission is not confirmed yet",
     "Received": "it is to be checked",
@@ -32,6 +33,8 @@ def of_job(job: Mapping[str, Any], step: Mapping[str, Any], at: str | None) -> s
     what = OF_STATES.get(step["state"], "it does not wait for a pilot").format(where=where)
     if what == _OVER and job["state"] == step["state"] and job["application_status"]:
         what += f": {job['application_status']}"
+    elif step["state"] == job["state"] == "Rescheduled" and job["application_status"].startswith(ON_HOLD):
+        what = f"it is held before its next attempt may wait ({job['application_status']})"
     return f"{_since(job, step, at)}: {what}"
 
 

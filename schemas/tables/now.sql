@@ -4,6 +4,8 @@ SET check_function_bodies = false;
 
 CREATE SCHEMA bus;
 
+CREATE SCHEMA file;
+
 CREATE SCHEMA job;
 
 CREATE SCHEMA log;
@@ -21,6 +23,31 @@ CREATE SCHEMA share;
 CREATE SCHEMA site;
 
 CREATE SCHEMA trust;
+
+CREATE TYPE job.held AS (
+	job_id bigint,
+	state text,
+	attempt integer,
+	reschedules integer,
+	owner text,
+	owner_group text,
+	vo text,
+	pilot_id text
+);
+
+CREATE TYPE job.outcome AS (
+	outcome text,
+	state text,
+	attempt integer,
+	owner text,
+	owner_group text,
+	vo text,
+	pilot_id text,
+	fresh boolean,
+	delay_s integer,
+	first_job_id bigint,
+	last_job_id bigint
+);
 
 CREATE TYPE pilot.held AS (
 	place integer,
@@ -109,30 +136,200 @@ BEGIN
     DELETE FROM bus.failures WHERE failed_at < today - inbox_days;
 END $$;
 
-CREATE FUNCTION job.allot(how_many integer) RETURNS bigint
+CREATE FUNCTION file.begin_removals(until timestamp with time zone, most integer) RETURNS SETOF text
     LANGUAGE plpgsql
     AS $$
 DECLARE
-    ours CONSTANT bigint := hashtextextended('job.allot', 0);
-    first bigint;
+    old text[];
+    used text[];
 BEGIN
-    PERFORM pg_advisory_lock(ours); -- of the session and let go at once: a transaction's would last as long as that one
-    BEGIN
-        first := nextval('job.ids');
-        PERFORM setval('job.ids', first + how_many - 1);
-    EXCEPTION WHEN query_canceled OR OTHERS THEN
-        PERFORM pg_advisory_unlock(ours);
-        RAISE;
-    END;
-    PERFORM pg_advisory_unlock(ours);
-    RETURN first;
+    old := ARRAY(
+        SELECT s.digest FROM file.sandboxes s
+        WHERE s.in_use_at < until AND (s.removing_at IS NULL OR s.removing_at < clock_timestamp() - interval '1 minute')
+        ORDER BY s.in_use_at LIMIT most FOR UPDATE SKIP LOCKED);
+    used := ARRAY(
+        SELECT one FROM unnest(old) one
+        WHERE EXISTS (SELECT FROM file.uses u WHERE u.digest = one) OR EXISTS (SELECT FROM job.jobs j WHERE j.output_digest = one));
+    UPDATE file.sandboxes s SET in_use_at = now(), removing_at = NULL WHERE s.digest = ANY (used);
+    RETURN QUERY UPDATE file.sandboxes s SET removing_at = clock_timestamp()
+    WHERE s.digest = ANY (old) AND s.digest <> ALL (used) RETURNING s.digest;
 END $$;
 
-CREATE FUNCTION job.hold(the_submission uuid) RETURNS boolean
-    LANGUAGE sql
+CREATE FUNCTION file.expect(the_digest text, the_size bigint) RETURNS boolean
+    LANGUAGE plpgsql
     AS $$
-    SELECT pg_try_advisory_xact_lock(hashtextextended('job.submission/' || the_submission, 0))
+BEGIN
+    INSERT INTO file.sandboxes AS known VALUES (the_digest, the_size, clock_timestamp())
+    ON CONFLICT (digest) DO UPDATE SET in_use_at = excluded.in_use_at, size_bytes = excluded.size_bytes, removing_at = NULL
+    WHERE known.removing_at IS NULL OR known.removing_at < clock_timestamp() - interval '1 minute';
+    RETURN FOUND;
+END $$;
+
+CREATE FUNCTION file.inputs(description json) RETURNS SETOF text
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+    SELECT substr(entry, 4)
+    FROM json_array_elements_text(CASE WHEN json_typeof(description->'InputSandbox') = 'array' THEN description->'InputSandbox'
+                                       ELSE '[]' END) entry
+    WHERE entry ~ '^SB:[0-9a-f]{64}$'
+$_$;
+
+CREATE FUNCTION file.let_go() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    WITH inputs AS (
+        DELETE FROM file.uses u USING job.emptied(ARRAY(SELECT DISTINCT submission FROM stale)) e
+        WHERE u.holder = 'submission/' || e.submission RETURNING u.digest
+    )
+    UPDATE file.sandboxes s SET in_use_at = now()
+    WHERE s.digest IN (SELECT digest FROM inputs UNION ALL SELECT output_digest FROM stale);
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION file.note_inputs() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO file.uses (holder, digest)
+    SELECT DISTINCT 'submission/' || f.submission, digest FROM fresh f CROSS JOIN LATERAL file.inputs(f.description) digest
+    WHERE f.description IS NOT NULL
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION file.note_template() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO file.uses (holder, digest)
+    SELECT 'submission/' || NEW.submission, digest FROM file.inputs(NEW.body->'description') digest
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION job.chosen(asked jsonb, seen jsonb, after bigint, most integer, newest boolean) RETURNS TABLE(job_id bigint, owner text, owner_group text, vo text)
+    LANGUAGE plpgsql STABLE
+    AS $_$
+DECLARE
+    wanted text := job.reached(seen);
+    name text;
+    ids bigint[];
+    few boolean;
+    lowest bigint;
+    highest bigint;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['owner', 'owner_group', 'job_group', 'site'] LOOP
+        IF asked ? name THEN
+            wanted := wanted || format(' AND j.%I = %L', name, asked->>name);
+        END IF;
+    END LOOP;
+    IF asked ? 'states' THEN
+        wanted := wanted || format(' AND j.state = ANY (%L::text[])', ARRAY(SELECT jsonb_array_elements_text(asked->'states')));
+    ELSIF NOT asked ? 'ranges' THEN
+        wanted := wanted || ' AND j.state <> ''Deleted''';
+    END IF;
+    IF asked ? 'submission' THEN
+        wanted := wanted || format(' AND j.submission = %1$L AND j.job_id >= (SELECT first_job_id FROM job.submissions WHERE '
+            'submission = %1$L) AND j.job_id < (SELECT first_job_id + count FROM job.submissions WHERE submission = %1$L)',
+            asked->>'submission');
+    END IF;
+    IF asked ? 'submitted_after' THEN
+        wanted := wanted || format(' AND j.submitted_at >= %L::timestamptz', asked->>'submitted_after');
+    END IF;
+    IF asked ? 'submitted_before' THEN
+        wanted := wanted || format(' AND j.submitted_at < %L::timestamptz', asked->>'submitted_before');
+    END IF;
+    IF asked ? 'ranges' THEN
+        SELECT coalesce(sum((one->>1)::bigint - (one->>0)::bigint + 1), 0) <= 5000, coalesce(min((one->>0)::bigint), 0),
+               coalesce(max((one->>1)::bigint), 0), coalesce(string_agg(format('j.job_id BETWEEN %s AND %s', one->>0, one->>1), ' OR '), 'false')
+        INTO few, lowest, highest, name FROM jsonb_array_elements(asked->'ranges') one;
+        IF few THEN -- each by its key, however far apart they are
+            ids := ARRAY(SELECT generate_series((one->>0)::bigint, (one->>1)::bigint) FROM jsonb_array_elements(asked->'ranges') one);
+            wanted := wanted || ' AND j.job_id = ANY ($1)';
+        ELSE
+            wanted := wanted || format(' AND j.job_id BETWEEN %s AND %s AND (%s)', lowest, highest, name);
+        END IF;
+    END IF;
+    IF after > 0 THEN
+        wanted := wanted || CASE WHEN newest THEN ' AND j.job_id < $2' ELSE ' AND j.job_id > $2' END;
+    END IF;
+    RETURN QUERY EXECUTE format('SELECT j.job_id, j.owner, j.owner_group, j.vo FROM job.jobs j WHERE %s ORDER BY j.job_id %s LIMIT $3',
+                                wanted, CASE WHEN newest THEN 'DESC' ELSE 'ASC' END) USING ids, after, most;
+END $_$;
+
+CREATE FUNCTION job.delete_all(picked bigint[], legal text[], at timestamp with time zone, told_by text, cause uuid) RETURNS SETOF job.outcome
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    held job.held[] := job.hold_all(picked);
+    told job.outcome[];
+BEGIN
+    PERFORM job.move_all(ARRAY(SELECT h.job_id FROM unnest(held) h WHERE h.state = ANY (legal)),
+                         'Deleted', 'Checking accounting', NULL, at, told_by, cause);
+    SELECT array_agg(ROW(CASE WHEN h.state = ANY (legal) THEN 'deleted' WHEN h.state = 'Deleted' THEN 'already' ELSE 'refused' END,
+                         h.state, h.attempt, h.owner, h.owner_group, h.vo, NULL, NULL, NULL, h.job_id, h.job_id)::job.outcome)
+    INTO told FROM unnest(held) h;
+    RETURN QUERY SELECT * FROM job.neighbours(told);
+END $$;
+
+CREATE FUNCTION job.emptied(submissions uuid[]) RETURNS TABLE(submission uuid, jobs int8range)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT s.submission, int8range(s.first_job_id, s.first_job_id + s.count) FROM job.submissions s
+    WHERE s.submission = ANY (submissions) AND NOT EXISTS (
+        SELECT FROM job.jobs j WHERE j.job_id >= s.first_job_id AND j.job_id < s.first_job_id + s.count)
 $$;
+
+CREATE FUNCTION job.fold_groups() RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('job.groups', 0));
+    WITH gone AS (DELETE FROM job.group_deltas RETURNING *)
+    INSERT INTO job.group_counts AS known
+    SELECT vo, owner_group, owner, job_group, state, sum(jobs) FROM gone GROUP BY 1, 2, 3, 4, 5 HAVING sum(jobs) <> 0
+    ON CONFLICT (vo, owner_group, owner, job_group, state) DO UPDATE SET jobs = known.jobs + excluded.jobs;
+    DELETE FROM job.group_counts WHERE jobs = 0;
+END $$;
+
+CREATE FUNCTION job.hold_all(picked bigint[]) RETURNS job.held[]
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    held job.held[];
+BEGIN
+    SELECT array_agg(ROW(j.job_id, j.state, j.attempt, j.reschedules, j.owner, j.owner_group, j.vo, j.pilot_id)::job.held)
+    INTO held FROM (SELECT * FROM job.jobs WHERE job_id = ANY (picked) ORDER BY job_id FOR NO KEY UPDATE) j;
+    RETURN held;
+END $$;
+
+CREATE FUNCTION job.kill_all(picked bigint[], at_once text[], on_pilot text[], by_whom text, at timestamp with time zone, cause uuid, valid_s integer) RETURNS SETOF job.outcome
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    held job.held[] := job.hold_all(picked);
+    one job.held;
+    given record;
+    taken boolean;
+    told job.outcome[];
+BEGIN
+    PERFORM job.move_all(ARRAY(SELECT h.job_id FROM unnest(held) h WHERE h.state = ANY (at_once)),
+                         'Killed', 'Marked for termination', NULL, at, 'job.kill', cause);
+    SELECT array_agg(ROW(CASE WHEN h.state = ANY (at_once) THEN 'killed' WHEN h.state = 'Killed' THEN 'already' ELSE 'refused' END,
+                         h.state, h.attempt, h.owner, h.owner_group, h.vo, NULL, NULL, NULL, h.job_id, h.job_id)::job.outcome)
+    INTO told FROM unnest(held) h WHERE NOT h.state = ANY (on_pilot);
+    RETURN QUERY SELECT * FROM job.neighbours(told);
+    FOR one IN SELECT * FROM unnest(held) h WHERE h.state = ANY (on_pilot) ORDER BY h.pilot_id, h.job_id LOOP
+        taken := EXISTS (SELECT FROM pilot.orders o WHERE o.job_id = one.job_id AND o.attempt = one.attempt
+                         AND o.pilot_id = one.pilot_id AND o."order" = 'kill' AND o.outcome = 'taken');
+        IF NOT taken THEN
+            SELECT * INTO given FROM pilot.give_order(one.pilot_id, 'kill', one.job_id, one.attempt, NULL, by_whom, valid_s);
+        END IF;
+        RETURN NEXT ROW(CASE WHEN taken THEN 'acknowledged' ELSE 'requested' END, one.state, one.attempt, one.owner,
+                        one.owner_group, one.vo, one.pilot_id, NOT taken AND given.fresh, NULL, one.job_id, one.job_id)::job.outcome;
+    END LOOP;
+END $$;
 
 CREATE FUNCTION job.move(the_job bigint, read_version integer, new_state text, new_minor text, new_application text, happened_at timestamp with time zone, told_by text, cause uuid) RETURNS void
     LANGUAGE plpgsql
@@ -153,29 +350,158 @@ BEGIN
     VALUES (the_job, read_version + 1, happened_at, new_state, new_minor, now_application, now_attempt, told_by, cause);
 END $$;
 
-CREATE FUNCTION job.steps(the_jobs bigint[]) RETURNS TABLE(job_id bigint, number integer, at timestamp with time zone, state text, minor_status text, application_status text, attempt integer, source text, event_id uuid)
-    LANGUAGE sql STABLE
-    AS $$
-    SELECT h.job_id, h.number, h.at, h.state, h.minor_status, h.application_status, h.attempt, h.source, h.event_id
-    FROM job.history h WHERE h.job_id = ANY (the_jobs)
-    UNION ALL
-    SELECT j, r.number, r.at, r.state, r.minor_status, r.application_status, r.attempt, r.source, r.event_id
-    FROM unnest(the_jobs) j JOIN job.history_ranges r ON r.jobs @> j
-$$;
-
-CREATE FUNCTION job.store(rows json, the_submission uuid, first_job_id bigint, the_owner text, the_group text, the_vo text, the_template bigint, the_state text, the_minor text, happened_at timestamp with time zone) RETURNS void
+CREATE FUNCTION job.move_all(ids bigint[], new_state text, new_minor text, new_application text, happened_at timestamp with time zone, told_by text, cause uuid) RETURNS void
     LANGUAGE sql
     AS $$
-    INSERT INTO job.jobs (job_id, submission, owner, owner_group, vo, job_name, job_group, job_type, state, minor_status,
-                          priority, description, template_id, place, cells, shape, submitted_at, changed_at)
-    SELECT first_job_id + r.place, the_submission, the_owner, the_group, the_vo, r.job_name, r.job_group, r.job_type, the_state,
-           the_minor, r.priority, r.description, the_template, CASE WHEN the_template IS NOT NULL THEN r.place END, r.cells,
-           r.shape, happened_at, happened_at
-    FROM json_to_recordset(rows) AS r (place integer, job_name text, job_group text, job_type text, priority integer,
-                                       description json, cells json, shape integer)
+    WITH moved AS (
+        UPDATE job.jobs
+        SET state = new_state, minor_status = new_minor, version = version + 1, changed_at = happened_at,
+            application_status = coalesce(new_application, application_status)
+        WHERE job_id = ANY (ids) RETURNING job_id, version, attempt, application_status
+    )
+    INSERT INTO job.history (job_id, number, at, state, minor_status, application_status, attempt, source, event_id)
+    SELECT job_id, version, happened_at, new_state, new_minor, application_status, attempt, told_by, cause FROM moved
 $$;
 
-CREATE FUNCTION match.claim_all(picks json, start_within_s integer) RETURNS TABLE(number integer, outcome text, job_id bigint, attempt integer, owner text, vo text, description json, template_id bigint, place integer, cells json)
+CREATE FUNCTION job.neighbours(alike job.outcome[]) RETURNS SETOF job.outcome
+    LANGUAGE sql
+    AS $$
+    SELECT outcome, state, attempt, owner, owner_group, vo, pilot_id, fresh, delay_s, lower(island), upper(island) - 1
+    FROM (SELECT outcome, state, attempt, owner, owner_group, vo, pilot_id, fresh, delay_s,
+                 range_agg(int8range(first_job_id, last_job_id, '[]')) AS islands
+          FROM unnest(alike) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9) same, unnest(islands) island
+$$;
+
+CREATE FUNCTION job.note_groups() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO job.group_deltas
+        SELECT vo, owner_group, owner, job_group, state, count(*) FROM fresh GROUP BY 1, 2, 3, 4, 5;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO job.group_deltas
+        SELECT vo, owner_group, owner, job_group, state, -count(*) FROM stale GROUP BY 1, 2, 3, 4, 5;
+    ELSE
+        INSERT INTO job.group_deltas
+        SELECT vo, owner_group, owner, job_group, state, sum(change) FROM (
+            SELECT vo, owner_group, owner, job_group, state, 1 AS change FROM fresh
+            UNION ALL SELECT vo, owner_group, owner, job_group, state, -1 FROM stale
+        ) both_sides GROUP BY 1, 2, 3, 4, 5 HAVING sum(change) <> 0;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION job.outdated(the_state text, until timestamp with time zone, most integer) RETURNS bigint[]
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT ARRAY(SELECT j.job_id FROM (
+        SELECT job_id FROM job.jobs WHERE state = the_state AND changed_at < until ORDER BY changed_at LIMIT most
+    ) j ORDER BY j.job_id)
+$$;
+
+CREATE FUNCTION job.purge(until timestamp with time zone, most integer) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    ids bigint[];
+    came_with uuid[];
+BEGIN
+    -- one at a time: two would each take the other's jobs for the last of a submission
+    PERFORM pg_advisory_xact_lock(hashtextextended('job.purge', 0));
+    ids := job.outdated('Deleted', until, most);
+    ids := ARRAY(SELECT j.job_id FROM job.jobs j WHERE j.job_id = ANY (ids) ORDER BY j.job_id FOR UPDATE SKIP LOCKED);
+    came_with := ARRAY(SELECT DISTINCT j.submission FROM job.jobs j WHERE j.job_id = ANY (ids));
+    DELETE FROM job.history h WHERE h.job_id = ANY (ids);
+    DELETE FROM job.jobs j WHERE j.job_id = ANY (ids);
+    IF to_regclass('job.history_ranges') IS NOT NULL THEN -- what jobs of a submission had in common goes with the last of them
+        DELETE FROM job.history_ranges r USING job.emptied(came_with) e WHERE r.jobs <@ e.jobs;
+        DELETE FROM job.templates t USING job.emptied(came_with) e WHERE t.submission = e.submission;
+        DELETE FROM job.shapes s USING job.emptied(came_with) e WHERE s.submission = e.submission;
+    END IF;
+    RETURN cardinality(ids);
+END $$;
+
+CREATE FUNCTION job.reached(far jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT '(' || concat_ws(' OR ',
+        format('j.owner = %L', far->>'own'),
+        CASE WHEN jsonb_array_length(far->'vos') > 0
+             THEN format('j.vo = ANY (%L::text[])', ARRAY(SELECT jsonb_array_elements_text(far->'vos'))) END,
+        (SELECT string_agg(format('(j.owner_group = %L AND j.vo = %L)', one->>0, one->>1), ' OR ')
+         FROM jsonb_array_elements(far->'groups') one),
+        'false') || ')'
+$$;
+
+CREATE FUNCTION job.reschedule_all(picked bigint[], legal text[], on_pilot text[], most integer, delays_s integer[], by_whom text, at timestamp with time zone, cause uuid, valid_s integer) RETURNS SETOF job.outcome
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    held job.held[] := job.hold_all(picked);
+    again bigint[];
+    told job.outcome[];
+BEGIN
+    again := ARRAY(SELECT h.job_id FROM unnest(held) h WHERE h.state = ANY (legal) AND h.reschedules < most);
+    PERFORM pilot.give_order(h.pilot_id, 'kill', h.job_id, h.attempt, NULL, by_whom, valid_s)
+    FROM (SELECT * FROM unnest(held) h WHERE h.job_id = ANY (again) AND h.state = ANY (on_pilot) AND h.pilot_id IS NOT NULL
+          ORDER BY h.pilot_id, h.job_id) h;
+    DELETE FROM bus.timers t WHERE t.timer IN (
+        SELECT kind || h.job_id FROM unnest(held) h, unnest(ARRAY['match/', 'lease/']) kind
+        WHERE h.job_id = ANY (again) AND h.state = ANY (on_pilot));
+    UPDATE file.sandboxes s SET in_use_at = now()
+    WHERE s.digest IN (SELECT j.output_digest FROM job.jobs j WHERE j.job_id = ANY (again));
+    WITH moved AS (
+        UPDATE job.jobs j
+        SET state = 'Rescheduled', minor_status = 'Job Rescheduled', version = version + 1, changed_at = at,
+            application_status = 'On Hold: after rescheduling ' || reschedules + 1,
+            attempt = attempt + 1, reschedules = reschedules + 1, pilot_id = NULL, site = NULL, exit_code = NULL,
+            output_digest = NULL, output_bytes = NULL, isolation = NULL
+        WHERE j.job_id = ANY (again) RETURNING j.job_id, j.version, j.attempt, j.reschedules, j.application_status
+    ), kept AS (
+        INSERT INTO job.history (job_id, number, at, state, minor_status, application_status, attempt, source, event_id)
+        SELECT m.job_id, m.version, reschedule_all.at, 'Rescheduled', 'Job Rescheduled', m.application_status, m.attempt,
+               'job.reschedule', cause
+        FROM moved m
+    ), holds AS (
+        SELECT delays_s[least(m.reschedules + 1, cardinality(delays_s))] AS delay_s,
+               range_agg(int8range(m.job_id, m.job_id, '[]')) AS islands
+        FROM moved m GROUP BY 1
+    )
+    INSERT INTO bus.timers
+    SELECT 'hold/' || gen_random_uuid(), clock_timestamp() + make_interval(secs => delay_s), 'job.hold_ended.v1',
+           lower(islands)::text, jsonb_build_object('ranges', (
+               SELECT jsonb_agg(jsonb_build_array(lower(island), upper(island) - 1)) FROM unnest(islands) island))
+    FROM holds;
+    SELECT array_agg(ROW(
+        CASE WHEN h.job_id = ANY (again) THEN 'rescheduled' WHEN h.state = 'Rescheduled' THEN 'already'
+             WHEN h.state = ANY (legal) THEN 'worn' ELSE 'refused' END,
+        h.state, h.attempt, h.owner, h.owner_group, h.vo,
+        CASE WHEN h.job_id = ANY (again) AND h.state = ANY (on_pilot) THEN h.pilot_id END, NULL,
+        CASE WHEN h.job_id = ANY (again) THEN delays_s[least(h.reschedules + 2, cardinality(delays_s))] END,
+        h.job_id, h.job_id)::job.outcome)
+    INTO told FROM unnest(held) h;
+    RETURN QUERY SELECT * FROM job.neighbours(told);
+END $$;
+
+CREATE FUNCTION job.resume_all(ranges jsonb, at timestamp with time zone, cause uuid) RETURNS TABLE(job_id bigint, attempt integer, queue_id bigint, priority integer, job_group text, owner text, vo text)
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+DECLARE
+    ids bigint[];
+BEGIN
+    ids := ARRAY(
+        SELECT j.job_id FROM job.jobs j WHERE j.state = 'Rescheduled' AND j.job_id = ANY (ARRAY(
+            SELECT generate_series((one->>0)::bigint, (one->>1)::bigint) FROM jsonb_array_elements(ranges) one))
+        ORDER BY j.job_id FOR NO KEY UPDATE);
+    PERFORM job.move_all(ARRAY(SELECT j.job_id FROM job.jobs j WHERE j.job_id = ANY (ids) AND j.queue_id IS NOT NULL),
+                         'Waiting', 'Pilot Agent Submission', '', at, 'job.resume', cause);
+    RETURN QUERY SELECT j.job_id, j.attempt, j.queue_id, j.priority, j.job_group, j.owner, j.vo
+    FROM job.jobs j WHERE j.job_id = ANY (ids) ORDER BY j.queue_id, j.priority DESC, j.job_id;
+END $$;
+
+CREATE FUNCTION match.claim_all(picks json, start_within_s integer) RETURNS TABLE(number integer, outcome text, job_id bigint, attempt integer, owner text, vo text, description json)
     LANGUAGE plpgsql
     AS $$
 #variable_conflict use_column
@@ -215,7 +541,7 @@ BEGIN
         INSERT INTO match.claims (pilot_id, request_id, job_id, attempt, claimed_at, site, ce, owner, owner_group, vo, job_type,
                                   job_group, processors)
         SELECT pilot_id, request_id, job_id, attempt, changed_at, site, ce, owner, owner_group, vo,
-               job_type, job_group, processors
+               coalesce(description->>'JobType', 'User'), job_group, processors
         FROM moved
     ), armed AS (
         INSERT INTO bus.timers
@@ -223,9 +549,9 @@ BEGIN
                jsonb_build_object('job_id', job_id, 'attempt', attempt)
         FROM moved ON CONFLICT (timer) DO UPDATE SET due_at = excluded.due_at, data = excluded.data
     )
-    SELECT m.number, 'claimed', m.job_id, m.attempt, m.owner, m.vo, m.description, m.template_id, m.place, m.cells FROM moved m
+    SELECT m.number, 'claimed', m.job_id, m.attempt, m.owner, m.vo, m.description FROM moved m
     UNION ALL
-    SELECT s.number, s.outcome, j.job_id, j.attempt, j.owner, j.vo, j.description, j.template_id, j.place, j.cells
+    SELECT s.number, s.outcome, j.job_id, j.attempt, j.owner, j.vo, j.description
     FROM settled s LEFT JOIN job.jobs j ON j.job_id = s.job_id;
 END $$;
 
@@ -895,6 +1221,65 @@ CREATE TABLE bus.unsent (
     parked_id bigint
 );
 
+CREATE TABLE file.sandboxes (
+    digest text NOT NULL,
+    size_bytes bigint,
+    in_use_at timestamp with time zone NOT NULL,
+    removing_at timestamp with time zone
+);
+
+CREATE TABLE file.uses (
+    holder text NOT NULL,
+    digest text NOT NULL
+);
+
+CREATE TABLE job.counter (
+    last_job_id bigint NOT NULL
+);
+
+CREATE TABLE job.group_counts (
+    vo text NOT NULL,
+    owner_group text NOT NULL,
+    owner text NOT NULL,
+    job_group text NOT NULL,
+    state text NOT NULL,
+    jobs bigint NOT NULL
+);
+
+CREATE TABLE job.group_deltas (
+    vo text NOT NULL,
+    owner_group text NOT NULL,
+    owner text NOT NULL,
+    job_group text NOT NULL,
+    state text NOT NULL,
+    jobs bigint NOT NULL
+);
+
+CREATE VIEW job.groups AS
+ SELECT told.vo,
+    told.owner_group,
+    told.owner,
+    told.job_group,
+    told.state,
+    (sum(told.jobs))::bigint AS jobs
+   FROM ( SELECT group_counts.vo,
+            group_counts.owner_group,
+            group_counts.owner,
+            group_counts.job_group,
+            group_counts.state,
+            group_counts.jobs
+           FROM job.group_counts
+        UNION ALL
+         SELECT group_deltas.vo,
+            group_deltas.owner_group,
+            group_deltas.owner,
+            group_deltas.job_group,
+            group_deltas.state,
+            group_deltas.jobs
+           FROM job.group_deltas) told
+  GROUP BY told.vo, told.owner_group, told.owner, told.job_group, told.state
+ HAVING (sum(told.jobs) <> (0)::numeric);
+
 CREATE TABLE job.history (
     job_id bigint NOT NULL,
     number integer NOT NULL,
@@ -906,25 +1291,6 @@ CREATE TABLE job.history (
     source text NOT NULL,
     event_id uuid
 );
-
-CREATE TABLE job.history_ranges (
-    jobs int8range NOT NULL,
-    number integer NOT NULL,
-    at timestamp with time zone NOT NULL,
-    state text NOT NULL,
-    minor_status text NOT NULL,
-    application_status text DEFAULT ''::text NOT NULL,
-    attempt integer NOT NULL,
-    source text NOT NULL,
-    event_id uuid
-);
-
-CREATE SEQUENCE job.ids
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1;
 
 CREATE TABLE job.jobs (
     job_id bigint NOT NULL,
@@ -941,7 +1307,7 @@ CREATE TABLE job.jobs (
     reschedules integer DEFAULT 0 NOT NULL,
     version integer DEFAULT 1 NOT NULL,
     priority integer NOT NULL,
-    description json,
+    description json NOT NULL,
     queue_id bigint,
     site text,
     pilot_id text,
@@ -950,20 +1316,7 @@ CREATE TABLE job.jobs (
     output_bytes bigint,
     submitted_at timestamp with time zone NOT NULL,
     changed_at timestamp with time zone NOT NULL,
-    isolation text,
-    template_id bigint,
-    place integer,
-    cells json,
-    shape integer,
-    job_type text DEFAULT 'User'::text NOT NULL,
-    CONSTRAINT jobs_check CHECK (((description IS NOT NULL) OR (template_id IS NOT NULL)))
-);
-
-CREATE TABLE job.shapes (
-    submission uuid NOT NULL,
-    shape integer NOT NULL,
-    digest text NOT NULL,
-    requirements jsonb NOT NULL
+    isolation text
 );
 
 CREATE VIEW job.shown AS
@@ -993,29 +1346,7 @@ CREATE TABLE job.submissions (
     digest text NOT NULL,
     first_job_id bigint NOT NULL,
     count integer NOT NULL,
-    submitted_at timestamp with time zone NOT NULL,
-    state text DEFAULT 'Received'::text NOT NULL,
-    expires_at timestamp with time zone,
-    confirmed_at timestamp with time zone,
-    owner_group text DEFAULT ''::text NOT NULL,
-    vo text DEFAULT ''::text NOT NULL,
-    event uuid,
-    CONSTRAINT submissions_state_check CHECK ((state = ANY (ARRAY['Submitting'::text, 'Received'::text, 'Removed'::text])))
-);
-
-CREATE TABLE job.templates (
-    template_id bigint NOT NULL,
-    submission uuid NOT NULL,
-    body json NOT NULL
-);
-
-ALTER TABLE job.templates ALTER COLUMN template_id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME job.templates_template_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
+    submitted_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE job.usage (
@@ -1366,23 +1697,23 @@ ALTER TABLE ONLY bus.timers
 ALTER TABLE ONLY bus.unsent
     ADD CONSTRAINT unsent_pkey PRIMARY KEY (unsent_id);
 
+ALTER TABLE ONLY file.sandboxes
+    ADD CONSTRAINT sandboxes_pkey PRIMARY KEY (digest);
+
+ALTER TABLE ONLY file.uses
+    ADD CONSTRAINT uses_pkey PRIMARY KEY (holder, digest);
+
+ALTER TABLE ONLY job.group_counts
+    ADD CONSTRAINT group_counts_pkey PRIMARY KEY (vo, owner_group, owner, job_group, state);
+
 ALTER TABLE ONLY job.history
     ADD CONSTRAINT history_pkey PRIMARY KEY (job_id, number);
 
 ALTER TABLE ONLY job.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_id);
 
-ALTER TABLE ONLY job.shapes
-    ADD CONSTRAINT shapes_pkey PRIMARY KEY (submission, shape);
-
 ALTER TABLE ONLY job.submissions
     ADD CONSTRAINT submissions_pkey PRIMARY KEY (submission);
-
-ALTER TABLE ONLY job.templates
-    ADD CONSTRAINT templates_pkey PRIMARY KEY (template_id);
-
-ALTER TABLE ONLY job.templates
-    ADD CONSTRAINT templates_submission_key UNIQUE (submission);
 
 ALTER TABLE ONLY job.usage
     ADD CONSTRAINT usage_pkey PRIMARY KEY (job_id);
@@ -1509,9 +1840,17 @@ CREATE INDEX timers_due_at ON bus.timers USING btree (due_at);
 
 CREATE INDEX unsent_recorded_at ON bus.unsent USING btree (recorded_at);
 
-CREATE INDEX history_ranges_jobs ON job.history_ranges USING gist (jobs);
+CREATE INDEX sandboxes_in_use_at ON file.sandboxes USING btree (in_use_at);
+
+CREATE INDEX uses_digest ON file.uses USING btree (digest);
 
 CREATE INDEX jobs_group ON job.jobs USING btree (owner_group, job_id);
+
+CREATE INDEX jobs_job_group ON job.jobs USING btree (job_group, job_id) WHERE (job_group <> 'NoGroup'::text);
+
+CREATE INDEX jobs_output ON job.jobs USING btree (output_digest) WHERE (output_digest IS NOT NULL);
+
+CREATE INDEX jobs_over ON job.jobs USING btree (state, changed_at) WHERE (state = ANY (ARRAY['Done'::text, 'Failed'::text, 'Killed'::text, 'Deleted'::text]));
 
 CREATE INDEX jobs_owner ON job.jobs USING btree (owner, job_id);
 
@@ -1567,11 +1906,24 @@ ALTER INDEX pilot.phases_pkey ATTACH PARTITION pilot.phases_default_pkey;
 
 ALTER INDEX pilot.phases_site ATTACH PARTITION pilot.phases_default_site_at_idx;
 
+CREATE TRIGGER groups_of_deleted AFTER DELETE ON job.jobs REFERENCING OLD TABLE AS stale FOR EACH STATEMENT EXECUTE FUNCTION job.note_groups();
+
+CREATE TRIGGER groups_of_inserted AFTER INSERT ON job.jobs REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION job.note_groups();
+
+CREATE TRIGGER groups_of_updated AFTER UPDATE ON job.jobs REFERENCING OLD TABLE AS stale NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION job.note_groups();
+
+CREATE TRIGGER inputs_of_inserted AFTER INSERT ON job.jobs REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION file.note_inputs();
+
+CREATE TRIGGER sandboxes_of_deleted AFTER DELETE ON job.jobs REFERENCING OLD TABLE AS stale FOR EACH STATEMENT EXECUTE FUNCTION file.let_go();
+
 ALTER TABLE ONLY bus.unsent
     ADD CONSTRAINT unsent_parked_id_fkey FOREIGN KEY (parked_id) REFERENCES bus.parked(parked_id);
 
 ALTER TABLE ONLY job.history
     ADD CONSTRAINT history_job_id_fkey FOREIGN KEY (job_id) REFERENCES job.jobs(job_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY job.jobs
+    ADD CONSTRAINT jobs_submission_fkey FOREIGN KEY (submission) REFERENCES job.submissions(submission);
 
 ALTER TABLE ONLY job.usage
     ADD CONSTRAINT usage_job_id_fkey FOREIGN KEY (job_id) REFERENCES job.jobs(job_id) ON DELETE CASCADE;

@@ -195,6 +195,13 @@ def test_a_job_of_a_bulk_says_since_when_it_waits(story: Story) -> None:
     assert (found["job"]["state"], found["job"]["since"][:19]) == ("Waiting", since.isoformat()[:19])
 
 
+def test_a_job_that_is_held_says_so(story: Story) -> None:
+    waiting(story).sql("UPDATE job.jobs SET state = 'Failed'")
+    story.given("job.reschedule", event("job.reschedule.v1", "_", {"job_ids": [1]}))
+    said = "it is held before its next attempt may wait (On Hold: after rescheduling 1)"
+    assert why(story, job_id=1)["headline"].endswith(said)
+
+
 def test_every_state_has_its_sentence() -> None:
     assert set(OF_STATES) == set(STATES) - {"Waiting"}
 

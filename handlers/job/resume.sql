@@ -1,0 +1,2 @@
+-- name: resume
+SELECT * FROM job.resume_all(%(ranges)s::jsonb, %(at)s, %(event_id)s);

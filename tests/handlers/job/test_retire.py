@@ -1,0 +1,81 @@
+"""job.retire: what was over for long is Deleted, what was Deleted for long is gone, with all that it held."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from bus.event import Event
+from handlers.job.retire import decide
+from tests.fix_house import Story
+from tests.handlers.job.test_kill import facts, many
+from tests.handlers.people import event, submitted
+
+HANDLER = "job.retire"
+DAYS = {"Done": 7, "Failed": 7, "Killed": 7, "Deleted": 1}
+DIGEST = "ab" * 32
+
+
+def minute() -> Event:
+    """A minute is over."""
+    return event("clock.minute.v1", "_", {"minute": "2026-11-21T00:00:00Z"})
+
+
+def aged(story: Story, days: int, condition: str = "true") -> Story:
+    """These jobs are as they are for so many days."""
+    return story.sql(f"UPDATE job.jobs SET changed_at = now() - interval '{days} days' WHERE {condition}")
+
+
+def states(story: Story) -> dict[str, int]:
+    """How many jobs are in which state."""
+    return dict(story.rows("SELECT state, count(*) FROM job.jobs GROUP BY 1"))
+
+
+def test_each_state_has_its_days_and_negative_ones_are_for_ever() -> None:
+    until = decide("2026-11-21T00:00:00Z", {"Done": 7, "Deleted": 0, "Killed": -1})
+    assert until == {"Done": dt.datetime(2026, 11, 14, tzinfo=dt.UTC), "Deleted": dt.datetime(2026, 11, 21, tzinfo=dt.UTC)}
+
+
+def test_what_was_over_for_long_is_deleted_and_what_waits_is_not(story: Story) -> None:
+    for state in ("Done", "Failed", "Killed", "Waiting", "Running"):
+        many(story, 50, state)
+    aged(story, 8, "mod(job_id, 2) = 0").when(minute(), hands=DAYS | {"Killed": -1})
+    assert states(story) == {"Done": 25, "Failed": 25, "Killed": 50, "Waiting": 50, "Running": 50, "Deleted": 50}
+    assert {kind for kind, _ in facts(story)} == {"job.deleted.v1"}
+    many(aged(story, 8), 100, "Done").sql("UPDATE job.jobs SET changed_at = now() - interval '8 days' WHERE state = 'Done'")
+    story.when(minute(), hands=DAYS | {"Deleted": -1})
+    assert [kind for kind, _ in facts(story)] == ["bulk.deleted.v1"]
+    assert story.answers[0].data["requested_by"] == "pilotbus"
+
+
+def test_what_was_deleted_for_long_is_gone_with_its_history(story: Story) -> None:
+    submitted(story, 3)
+    story.sql("UPDATE job.jobs SET state = 'Deleted'")
+    story.sql("INSERT INTO job.usage VALUES (1, 1, now(), '{}')")
+    aged(story, 2, "job_id < 3").when(minute(), hands=DAYS)
+    assert story.rows("SELECT job_id FROM job.jobs") == [(3,)]
+    assert story.rows("SELECT DISTINCT job_id FROM job.history") == [(3,)]
+    assert story.rows("SELECT count(*) FROM job.usage") == [(0,)]
+    assert story.rows("SELECT jobs FROM job.groups") == [(1,)]
+
+
+def used(story: Story) -> list[tuple[Any, ...]]:
+    """Which sandboxes are inputs."""
+    return story.rows("SELECT digest FROM file.uses")
+
+
+def test_the_input_of_a_submission_is_let_go_with_its_last_job(story: Story) -> None:
+    submitted(story, 3, InputSandbox=[f"SB:{DIGEST}", "LFN:/bes/x"])
+    assert used(story) == [(DIGEST,)]
+    story.sql("INSERT INTO file.sandboxes VALUES (%s, 1, '2026-01-01')", DIGEST)
+    story.sql("UPDATE job.jobs SET state = 'Deleted'")
+    aged(story, 2, "job_id < 3").when(minute(), hands=DAYS)
+    assert used(story) == [(DIGEST,)]
+    aged(story, 2).when(minute(), hands=DAYS)
+    assert used(story) == []
+    assert story.rows("SELECT in_use_at > now() - interval '1 minute' FROM file.sandboxes") == [(True,)]
+
+
+def test_the_counts_of_groups_are_folded(story: Story) -> None:
+    many(story, 5).when(minute(), hands=DAYS)
+    assert story.rows("SELECT (SELECT count(*) FROM job.group_deltas), (SELECT sum(jobs) FROM job.group_counts)") == [(0, 5)]
