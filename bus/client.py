@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 import uuid
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from bus.errors import Invalid, Refused, Unavailable, Unroutable
 from bus.event import REFUSED, Event
 from bus.reply_to import REPLY_TO
 from bus.topology import EVENTS, INGRESS, REQUESTS
-from bus.transport import LOST, Delivery, Transport
+from bus.transport import FORBIDDEN, LOST, Delivery, Transport, back_off
 from schemas import exchange_of, key_of
 
 ASK_WITHIN_S = 30.0
@@ -28,12 +29,41 @@ class Client:
         self._source = f"/{self.account}/{component}"
         self._words = words or Words()
         self._subscription = ""
+        self._followed: list[str] = []
         self._backlog: list[Delivery] = []
 
     def __enter__(self) -> Self:
+        self._connect()
+        return self
+
+    def _connect(self) -> None:
         self._transport.connect()
         self._transport.consume(REPLY_TO, no_ack=True)
-        return self
+
+    def reconnect(self, patience_s: float = 0.0) -> None:
+        """Connected anew, and following what was followed; what happened meanwhile is not told. Raises Unavailable.
+
+        While there is no broker it is tried again, with back-off, for so many seconds.
+        """
+        until = time.monotonic() + patience_s
+        patterns, self._followed, self._subscription = self._followed, [], ""
+        for attempt in itertools.count():
+            self._transport.close()
+            self._backlog.clear()
+            try:
+                self._connect()
+                self.follow(*patterns)
+                break
+            except Unavailable:
+                if time.monotonic() > until:
+                    self._followed = patterns
+                    raise
+                self._followed, self._subscription = [], ""
+                time.sleep(back_off(attempt, cap_s=5.0))
+
+    def knows(self, kind: str) -> bool:
+        """Whether this version has words for such an event or request."""
+        return kind in self._words.known
 
     def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None) -> None:
         self._transport.close()
@@ -56,8 +86,9 @@ class Client:
         self._send(INGRESS, event)
         return event
 
-    def ask(self, kind: str, data: Any, *, within_s: float = ASK_WITHIN_S) -> Any:
-        """The reply's data. Raises Refused with code and reason, Unavailable when nobody answers in time."""
+    def ask(self, kind: str, data: Any, *, within_s: float | None = None) -> Any:
+        """The reply's data. Raises Refused with code and reason, Unavailable when nobody answers in time (30 s)."""
+        within_s = ASK_WITHIN_S if within_s is None else within_s
         event = self._event(kind, data, None, None)
         self._send(REQUESTS, event, reply_to=REPLY_TO, correlation_id=event.id, transient=True)
         until = time.monotonic() + within_s
@@ -76,17 +107,29 @@ class Client:
     def follow(self, *patterns: str) -> None:
         """From now on `events` gives what the trusted exchange carries under these patterns, such as `job.#`.
 
-        Operators may follow all; others `of.<account>.#`, and `in.<community>.#` where their properties say so.
+        Operators may follow all; others `of.<account>.#`, and `in.<community>.#` where their properties say so. Raises
+        Refused for what one may not follow, after which the connection has to be made anew.
         """
+        if not patterns:
+            return
+        try:
+            self._subscribe()
+        except LOST as problem:
+            raise Unavailable(f"the connection to the broker was lost ({problem})") from problem
+        for pattern in patterns:
+            try:
+                self._transport.bind(self._subscription, EVENTS, pattern)
+            except FORBIDDEN as problem:
+                raise Refused("denied", f"{self.account} may not follow {pattern}") from problem
+            except LOST as problem:
+                raise Unavailable(f"the connection to the broker was lost ({problem})") from problem
+            self._followed.append(pattern)
+
+    def _subscribe(self) -> None:
         if not self._subscription:
             self._subscription = f"subscription.{self.account}.{uuid.uuid4().hex}"
             self._transport.own_queue(self._subscription)
             self._transport.consume(self._subscription, no_ack=True)
-        for pattern in patterns:
-            try:
-                self._transport.bind(self._subscription, EVENTS, pattern)
-            except LOST as problem:
-                raise Unavailable(f"{self.account} may not follow {pattern} ({problem})") from problem
 
     def events(self, within_s: float = 1.0) -> Iterator[Event]:
         """What has come of the followed patterns; waits at most within_s for the first."""

@@ -8,23 +8,11 @@ from typing import Annotated
 
 import typer
 
+from bus.account import client_settings
 from bus.client import Client
 from bus.errors import Refused
 from bus.sandbox import download, unpack
-from deploy.verbs.common import (
-    CODES,
-    PARTIAL,
-    Failure,
-    Ids,
-    Json,
-    client,
-    client_settings,
-    job_ids,
-    jobs_of,
-    print_json,
-    progress,
-    talk,
-)
+from deploy.verbs.common import CODES, PARTIAL, Failure, Ids, Json, client, job_ids, jobs_of, print_json, progress, talk
 
 
 def run(

@@ -15,12 +15,13 @@ from typing import Annotated, Any
 
 import typer
 
+from bus.account import client_settings
 from bus.client import Client
 from bus.errors import Invalid
 from bus.sandbox import pack, upload
 from deploy.verbs._descriptions import JSON_LINES, describe, folder_of, jobs_in, shared_files
 from deploy.verbs._dry_run import show
-from deploy.verbs.common import Json, client, client_settings, print_json, talk
+from deploy.verbs.common import Json, client, print_json, talk
 from schemas.rules.description import normalise
 
 
