@@ -11,7 +11,8 @@ import typer
 from bus.account import client_settings
 from bus.client import Client
 from bus.errors import Refused
-from bus.sandbox import download, unpack
+from bus.sandbox import unpack
+from bus.transfer import download
 from deploy.verbs.common import CODES, PARTIAL, Failure, Ids, Json, client, job_ids, jobs_of, print_json, progress, talk
 
 

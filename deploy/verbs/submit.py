@@ -18,7 +18,8 @@ import typer
 from bus.account import client_settings
 from bus.client import Client
 from bus.errors import Invalid
-from bus.sandbox import pack, upload
+from bus.sandbox import pack
+from bus.transfer import upload
 from deploy.verbs._descriptions import JSON_LINES, describe, folder_of, jobs_in, shared_files
 from deploy.verbs._dry_run import show
 from deploy.verbs.common import Json, client, print_json, talk
