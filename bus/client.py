@@ -25,7 +25,7 @@ class Client:
 
     def __init__(self, url: str, ca_file: str = "", *, component: str = "client", words: Words | None = None) -> None:
         self._transport = Transport(url, ca_file)
-        self.account = self._transport.account
+        self.account, self.ca_file = self._transport.account, ca_file
         self._source = f"/{self.account}/{component}"
         self._words = words or Words()
         self._subscription = ""
