@@ -88,7 +88,9 @@ class Client:
 
     def ask(self, kind: str, data: Any, *, within_s: float | None = None) -> Any:
         """The reply's data. Raises Refused with code and reason, Unavailable when nobody answers in time (30 s)."""
-        within_s = ASK_WITHIN_S if within_s is None else within_s
+        return self._ask_once(kind, data, ASK_WITHIN_S if within_s is None else within_s)
+
+    def _ask_once(self, kind: str, data: Any, within_s: float) -> Any:
         event = self._event(kind, data, None, None)
         self._send(REQUESTS, event, reply_to=REPLY_TO, correlation_id=event.id, transient=True)
         until = time.monotonic() + within_s
@@ -99,6 +101,23 @@ class Client:
                 if delivery.queue == REPLY_TO and delivery.properties.get("correlation_id") == event.id:
                     return _data(Event.from_json(delivery.body))
         raise Unavailable(f"no service has answered {kind} within {within_s:.0f} s; `pilotbus ps` shows what runs")
+
+    def insist(self, kind: str, data: Any, patience_s: float, reply_within_s: float = ASK_WITHIN_S) -> Any:
+        """The reply, asked for again over a new connection for so many seconds; only for what may well be done twice."""
+        until, attempt = time.monotonic() + patience_s, 0
+        while True:
+            left_s = until - time.monotonic()
+            try:
+                return self._ask_once(kind, data, max(1.0, min(left_s, reply_within_s)))
+            except Unavailable:
+                if left_s <= 0:
+                    raise
+                self.reconnect(left_s)
+            except Refused as problem:
+                if problem.code != "unavailable" or left_s <= 0:
+                    raise
+                time.sleep(back_off(attempt))
+                attempt += 1
 
     def follow_own(self, *patterns: str) -> None:
         """From now on `events` gives what the trusted exchange carries under these patterns and belongs to this account."""

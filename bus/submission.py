@@ -17,7 +17,6 @@ from bus.errors import Invalid, Refused, Unavailable
 from bus.event import LARGEST_PAGE_BYTES
 from bus.sandbox import Packed
 from bus.transfer import upload
-from bus.transport import back_off
 
 STORE, CONFIRM, ONE_STEP = "bulk.submit.v1", "bulk.confirm.v1", "job.submit.v1"
 PATIENCE_S = 600.0
@@ -61,17 +60,17 @@ def submit(bus: Client, asked: Mapping[str, Any], count: int, patience_s: float 
 
 
 def _two_steps(bus: Client, asked: Mapping[str, Any], count: int, until_s: float) -> Submission:
-    stored = insist(bus, STORE, asked, until_s)
+    stored = bus.insist(STORE, asked, until_s - time.monotonic(), REPLY_WITHIN_S)
     _judge(stored, asked, count)
     named = {name: stored[name] for name in ("submission", "first_job_id", "count")}
-    sure = insist(bus, CONFIRM, named, until_s)
+    sure = bus.insist(CONFIRM, named, until_s - time.monotonic(), REPLY_WITHIN_S)
     return Submission(asked["submission"], sure["first_job_id"], sure["count"])
 
 
 def _one_step(bus: Client, asked: Mapping[str, Any], count: int, until_s: float) -> Submission:
     if "dataref" in asked:
         raise Invalid("this version of the bus takes one description at a time, with up to 1000 jobs, and no lists")
-    stored = insist(bus, ONE_STEP, asked, until_s)
+    stored = bus.insist(ONE_STEP, asked, until_s - time.monotonic(), REPLY_WITHIN_S)
     _judge(stored, asked, count)
     return Submission(asked["submission"], stored["first_job_id"], stored["count"])
 
@@ -82,28 +81,10 @@ def _judge(stored: Mapping[str, Any], asked: Mapping[str, Any], count: int) -> N
         raise Refused("conflict", f"{reason} confirmed: none of them runs")
 
 
-def insist(bus: Client, kind: str, data: Any, until_s: float) -> Any:
-    """The reply; it is asked again, over a new connection, until a moment of time.monotonic(). For what may be repeated."""
-    attempt = 0
-    while True:
-        left_s = until_s - time.monotonic()
-        try:
-            return bus.ask(kind, data, within_s=max(1.0, min(left_s, REPLY_WITHIN_S)))
-        except Unavailable:
-            if left_s <= 0:
-                raise
-            bus.reconnect(left_s)
-        except Refused as problem:
-            if problem.code != "unavailable" or left_s <= 0:
-                raise
-            time.sleep(back_off(attempt))
-            attempt += 1
-
-
 def put(bus: Client, packed: Packed, patience_s: float = PATIENCE_S) -> None:
     """The archive, or any file, is in the sandbox store. Raises SandboxError with the store's own reason."""
     about = {"operation": "put", "digest": packed.digest, "size_bytes": packed.size_bytes}
-    grant = insist(bus, "sandbox.grant.v1", about, time.monotonic() + patience_s)
+    grant = bus.insist("sandbox.grant.v1", about, patience_s)
     upload(grant["url"], grant["headers"], packed.path, ca_file=bus.ca_file)
 
 
