@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ class Stand:
 
     vhost: Vhost
     services: subprocess.Popen[bytes]
+    folder: Path
 
     def told(self, account: str = "ada") -> dict[str, str]:
         """The settings of this person's programs."""
@@ -58,7 +60,7 @@ def stand(vhost: Vhost, spawn: Spawn, tmp_path_factory: pytest.TempPathFactory) 
         stderr=subprocess.DEVNULL,
     )
     try:
-        yield Stand(vhost, services)
+        yield Stand(vhost, services, place / "sandboxes")
     finally:
         pilot.terminate()
         pilot.wait(timeout=60)

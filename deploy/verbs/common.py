@@ -17,6 +17,7 @@ from bus.account import client_settings, told
 from bus.apply import Words
 from bus.client import Client
 from bus.errors import Invalid
+from bus.session import Session
 from bus.settings import Settings
 
 JOBS_FAILED, USAGE, NOT_FOUND, DENIED, UNAVAILABLE, PARTIAL, CONFLICT = 1, 2, 3, 4, 5, 6, 7
@@ -51,6 +52,12 @@ def client(component: str, words: Words | None = None) -> Client:
     """A client, to be entered."""
     found = client_settings()
     return Client(found.client_amqp_url, found.ca_file, component=component, words=words)
+
+
+def session(component: str) -> Session:
+    """A session, connected."""
+    found = client_settings()
+    return Session(found.client_amqp_url, found.ca_file, component=component)
 
 
 def job_ids(words: Iterable[str]) -> list[int]:

@@ -162,13 +162,10 @@ def test_what_differs_from_job_to_job_may_be_stored(capsys: pytest.CaptureFixtur
     ("words", "sentence"),
     [
         (["a.jdl", "--all"], "--all goes with --dry-run"),
-        (["a.jsonl"], "a.jsonl: JSON lines and tables can be shown with --dry-run, and not be submitted yet"),
-        (["a.jdl", "--table", "r.csv"], "r.csv: JSON lines and tables can be shown with --dry-run, and not be submitted yet"),
+        (["a.jdl", "--key", "seven"], "the key seven is no uuid"),
     ],
 )
-def test_what_only_a_dry_run_can_is_refused_without_it(
-    capsys: pytest.CaptureFixture[str], words: list[str], sentence: str
-) -> None:
+def test_what_makes_no_sense_is_refused(capsys: pytest.CaptureFixture[str], words: list[str], sentence: str) -> None:
     assert _invoke(application(), ["submit", *words]) == 2
     assert capsys.readouterr().err == f"pilotbus: {sentence}\n"
 
