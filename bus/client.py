@@ -61,9 +61,9 @@ class Client:
                 self._followed, self._subscription = [], ""
                 time.sleep(back_off(attempt, cap_s=5.0))
 
-    def knows(self, kind: str) -> bool:
-        """Whether this version has words for such an event or request."""
-        return kind in self._words.known
+    def knows(self, kind: str, field: str = "") -> bool:
+        """Whether this version has words for such an event or request, and for a field of it."""
+        return kind in self._words.known and (not field or field in self._words.known[kind]["properties"])
 
     def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None) -> None:
         self._transport.close()

@@ -80,10 +80,10 @@ class JobFuture(Future[Any]):
         if self.done():
             return self.cancelled()
         outcome = self._executor.session.kill(self.job_id)[0]["outcome"]
-        if outcome == "killed":
+        if outcome in {"killed", "already"}:
             self.give_up()
-        self.kill_ordered = self.kill_ordered or outcome == "requested"
-        return outcome in {"killed", "requested"} or self.cancelled()
+        self.kill_ordered = self.kill_ordered or outcome in {"requested", "acknowledged"}
+        return self.kill_ordered or self.cancelled()
 
     def give_up(self) -> None:
         """It is cancelled, and who waits for it knows."""

@@ -1,8 +1,11 @@
-"""Many jobs written to a file that the bus reads: as JSON lines or as a table, one after the other, in bounded memory."""
+"""Many jobs written to a packed file that the bus reads: JSON lines or a table, one after the other, in bounded memory."""
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import hashlib
+import io
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -48,7 +51,7 @@ def jobs_of(descriptions: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any
 def json_lines(jobs: Iterable[Mapping[str, Any]], path: Path, inputs: Inputs) -> Rows:
     """The normalised jobs are in the file, and their files here in the store. Raises Invalid for none, and for too many."""
     count = 0
-    with path.open("w", encoding="ascii") as file:
+    with _packed(path) as file:
         for job in itertools.islice(jobs, MOST_JOBS + 1):
             count += 1
             told = inputs.stored(job, local(job.get("InputSandbox", [])))
@@ -60,16 +63,29 @@ def json_lines(jobs: Iterable[Mapping[str, Any]], path: Path, inputs: Inputs) ->
 
 def one_line(description: Mapping[str, Any], count: int, path: Path) -> Rows:
     """A description that is too long for a request is in the file."""
-    path.write_text(json.dumps(description) + "\n", encoding="ascii")
+    with _packed(path) as file:
+        file.write(json.dumps(description) + "\n")
     return _rows(path, count, JSON_LINES)
 
 
 def table(template: Mapping[str, Any], text: TextIO, path: Path) -> Rows:
     """The table is in the file, and each of its rows makes a job of the template. Raises Invalid as json_lines does."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with _packed(path) as file:
         copied = _Copied(text, file)
         count = sum(1 for _ in itertools.islice(from_table(dict(template), copied), MOST_JOBS + 1))
     return _rows(path, count, TABLE)
+
+
+@contextlib.contextmanager
+def _packed(path: Path) -> Iterator[TextIO]:
+    """A text that is packed by gzip as it is written; the same text gives the same bytes again."""
+    with (
+        path.open("wb") as raw,
+        # the name "" and time 0 go into the header: otherwise a repeat would not be the same submission
+        gzip.GzipFile("", "wb", 3, raw, mtime=0) as zipped,
+        io.TextIOWrapper(zipped, encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        yield file
 
 
 class _Copied:

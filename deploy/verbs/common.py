@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +17,7 @@ from bus.account import client_settings, told
 from bus.apply import Words
 from bus.client import Client
 from bus.errors import Invalid
+from bus.jobs import all_of
 from bus.session import Session
 from bus.settings import Settings
 
@@ -77,26 +78,22 @@ def job_ids(words: Iterable[str]) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def jobs_of(bus: Client, ids: Sequence[int] | None, **asked: Any) -> list[dict[str, Any]]:
-    """All jobs asked for, however many pages that takes. Raises Failure when an id is nobody's or another's."""
-    found: list[dict[str, Any]] = []
-    for start in range(0, len(ids), 100) if ids is not None else [0]:
-        chosen = {"job_ids": list(ids[start : start + 100])} if ids is not None else {}
-        after, more = 0, True
-        while more:
-            page = bus.ask("job.query.v1", {"after": after, **chosen, **asked})
-            found += page["jobs"]
-            more = bool(page["more"]) and bool(page["jobs"])
-            after = found[-1]["job_id"] if found else 0
-    missing = sorted(set(ids or []) - {job["job_id"] for job in found})
-    if missing:
-        raise Failure(f"you have no job {', '.join(map(str, missing[:5]))}{' …' if len(missing) > 5 else ''}", NOT_FOUND)
-    return found
+def jobs_of(bus: Client, ids: Sequence[int], **asked: Any) -> list[dict[str, Any]]:
+    """All jobs asked for, however many pages that takes. Raises Refused when an id is nobody's or another's."""
+    return list(all_of(bus, ids, **asked))
 
 
 def print_json(value: Any) -> None:
     """One document on standard output."""
     sys.stdout.write(json.dumps(value, indent=None if isinstance(value, str) else 2) + "\n")
+
+
+def print_rows(name: str, rows: Iterable[Any], rest: Callable[[], dict[str, Any]]) -> None:
+    """One document with a list of this name, written while its rows come, and with the rest, which is known then."""
+    sys.stdout.write(f'{{"{name}": [')
+    for number, row in enumerate(rows):
+        sys.stdout.write(("," if number else "") + "\n  " + json.dumps(row))
+    sys.stdout.write("\n]" + "".join(f', "{key}": {json.dumps(value)}' for key, value in rest().items()) + "}\n")
 
 
 def print_line(value: Any) -> None:

@@ -18,7 +18,7 @@ import pytest
 from bus.inputs import Inputs
 from bus.many import json_lines, table
 from bus.runner import Runner
-from deploy.main import _invoke, application
+from deploy.main import application, serve
 from tests.bulk_service import Bulk, serving, words
 from tests.bus.test_client import cut
 from tests.deploy.test_cli_bad_input import pilotbus, refused
@@ -39,7 +39,7 @@ def submit(stand: Stand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
     monkeypatch.setattr("deploy.verbs.submit.session", made)
 
     def run(*more: str) -> tuple[int, str, str]:
-        code = _invoke(application(), ["submit", *more])
+        code = serve(application(), ["submit", *more])
         told = capsys.readouterr()
         return code, told.out, told.err
 
@@ -50,7 +50,7 @@ def bytes_of(stand: Stand, dataref: dict[str, Any]) -> bytes:
     """What the store has under this name."""
     found = next(Path(stand.folder).rglob(dataref["digest"])).read_bytes()
     assert (hashlib.sha256(found).hexdigest(), len(found)) == (dataref["digest"], dataref["size_bytes"])
-    return found
+    return gzip.decompress(found)
 
 
 def test_json_lines_are_checked_here_stored_and_confirmed(submit: Run, stand: Stand, vhost: Vhost, tmp_path: Path) -> None:
