@@ -103,7 +103,7 @@ class Session:
         told, asked = {**description, **_sequences(parameters)}, {"submission": key_of(key)} | _group(owner_group)
         with wrong_is_invalid():
             number = count(normalise(told))
-        told = self.stored(told, base)
+        told = self.stored(told, base, patience_s)
         if submission.fits(told):
             return submission.submit(self._bus, asked | {"description": told}, number, patience_s)
         with tempfile.TemporaryDirectory() as folder:
@@ -129,7 +129,7 @@ class Session:
     ) -> Submission:
         """As `bulk`, of jobs that are normalised already."""
         with tempfile.TemporaryDirectory() as folder:
-            rows = json_lines(jobs, Path(folder) / "jobs", self._inputs(base))
+            rows = json_lines(jobs, Path(folder) / "jobs", self._inputs(base, patience_s))
             return self._submit_rows(rows, {"submission": key_of(key)} | _group(owner_group), patience_s)
 
     def bulk_table(
@@ -144,7 +144,7 @@ class Session:
     ) -> Submission:
         """Every row of a CSV text makes a job of the template, with %(column)s where rows differ; else as `bulk`."""
         with tempfile.TemporaryDirectory() as folder:
-            told = self.stored(template, base)
+            told = self.stored(template, base, patience_s)
             with wrong_is_invalid():
                 rows = table(told, text, Path(folder) / "rows")
             asked = {"submission": key_of(key), "description": told} | _group(owner_group)
@@ -156,13 +156,15 @@ class Session:
         submission.put(self._bus, rows.packed, patience_s)
         return submission.submit(self._bus, {**asked, "dataref": rows.dataref}, rows.count, patience_s)
 
-    def _inputs(self, base: str | Path) -> Inputs:
-        return Inputs(lambda packed: submission.put(self._bus, packed), Path(base))
+    def _inputs(self, base: str | Path, patience_s: float) -> Inputs:
+        return Inputs(lambda packed: submission.put(self._bus, packed, patience_s), Path(base))
 
-    def stored(self, description: Mapping[str, Any], base: str | Path = "") -> dict[str, Any]:
+    def stored(
+        self, description: Mapping[str, Any], base: str | Path = "", patience_s: float = submission.PATIENCE_S
+    ) -> dict[str, Any]:
         """The description with its files here in the sandbox store, for many submissions."""
         with wrong_is_invalid():
-            return self._inputs(base).stored(description, shared(description))
+            return self._inputs(base, patience_s).stored(description, shared(description))
 
     def status(self, jobs: Jobs, *, missing: bool = False, **asked: Any) -> Iterator[Job]:
         """Each job as it is now, as `job.query` tells it; `history=True` with its past.

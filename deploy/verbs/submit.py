@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from bus.errors import Invalid
-from bus.submission import Submission, key_of
+from bus.submission import PATIENCE_S, Submission, key_of
 from deploy.verbs._descriptions import JSON_LINES, describe, folder_of, jobs_in, rows_of, shared_files
 from deploy.verbs._dry_run import show
 from deploy.verbs.common import Json, print_json, progress, session, talk
@@ -29,6 +29,7 @@ def run(
     table: Annotated[str, typer.Option(metavar="CSV", help="Rows that fill FILE, a template; - is standard input.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the jobs.")] = False,  # noqa: FBT002
     everything: Annotated[bool, typer.Option("--all", help="With --dry-run: all jobs, not the first few.")] = False,  # noqa: FBT002
+    patience: Annotated[float, typer.Option(help="Seconds to go on trying when the bus is lost.")] = PATIENCE_S,
     json: Json = False,  # noqa: FBT002 - an option of the command line
 ) -> None:
     """Submit what FILE describes."""
@@ -37,7 +38,7 @@ def run(
     if dry_run:
         show(jobs_in(file, table), everything=everything, as_json=json)
         return
-    told: dict[str, Any] = {"key": submission, "owner_group": owner_group, "base": folder_of(file)}
+    told: dict[str, Any] = {"key": submission, "owner_group": owner_group, "base": folder_of(file), "patience_s": patience}
     done = _many(file, table, told) if table or file.endswith(JSON_LINES) else _one(file, told)
     if json:
         print_json({"submission": submission, "first_job_id": done.first_job_id, "count": done.count})
