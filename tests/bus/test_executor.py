@@ -120,7 +120,7 @@ def test_what_no_node_could_run_is_refused_at_once(vhost: Vhost, house: Runner) 
 
 
 def test_the_runner_says_what_went_wrong_before_the_call(tmp_path: Path) -> None:
-    (tmp_path / "bad.py").write_text("import nowhere\n")
+    (tmp_path / "bad.py").write_text("import pilotbus\nimport nowhere\n")
     command = [sys.executable, str(Path(pilotbus_call.__file__)), "bad.py", "f", "e30="]
     done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True)
     assert done.returncode == 1
