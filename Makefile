@@ -1,6 +1,6 @@
 # Every target first installs what is missing; `make help` lists them.
 PYTHON_IN_VENV := .venv/bin/python
-ROOMS := bus deploy handlers pilot schemas tests
+ROOMS := bus deploy handlers pilot schemas tests pilotbus.py
 
 .PHONY: help setup check test demo bench bench-bulk bench-connections bench-fleet bench-flood bench-match bench-pilot bench-shares attacks generate lock clean
 .DEFAULT_GOAL := help

@@ -1,38 +1,27 @@
-"""A sandbox as its user sees it: files packed into one archive, sent and fetched by a granted address, unpacked without trust."""
+"""A sandbox as its user sees it: files packed into one archive, unpacked without trust."""
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import hashlib
-import json
 import os
 import re
 import shutil
 import stat
 import tarfile
-import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO
-from urllib.parse import urlsplit
-
-import requests
+from typing import IO
 
 from bus.errors import Invalid
-
-Progress = Callable[[int], None]  # called with the bytes that have gone so far
 
 UNPACKED_LIMIT_BYTES = 1 << 30
 _MOST_MEMBERS = 10_000
 _LONGEST_HEADER_BYTES = 1 << 20
 _HEADERS_LIMIT_BYTES = 32 << 20
 _PIECE_BYTES = 1 << 16
-_TRIES = 3
-_FIRST_WAIT_S = 0.3
-_TIMEOUTS_S = (10, 60)
 
 
 class SandboxError(Exception):
@@ -135,7 +124,7 @@ def unpack(archive: Path, directory: Path, limit_bytes: int = UNPACKED_LIMIT_BYT
             with tarfile.open(fileobj=tape, mode="r:") as tar:
                 return [directory / path.relative_to(root) for path in _extract(tar, root, limit_bytes)]
     except (SandboxError, tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RecursionError) as problem:
-        raise SandboxError(f"the sandbox can not be unpacked: {_one_line(str(problem))}") from problem
+        raise SandboxError(f"the sandbox can not be unpacked: {one_line(str(problem))}") from problem
 
 
 def _extract(tar: tarfile.TarFile, root: Path, room_bytes: int) -> Iterator[Path]:
@@ -182,114 +171,6 @@ def _write(source: IO[bytes], path: Path, mode: int) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-class _Counted:
-    """A file that requests sends piece by piece, telling how far it is."""
-
-    def __init__(self, file: BinaryIO, progress: Progress | None) -> None:
-        self._file, self._progress = file, progress
-        self._size_bytes = os.fstat(file.fileno()).st_size
-
-    def __len__(self) -> int:
-        return self._size_bytes
-
-    def __iter__(self) -> Iterator[bytes]:
-        while piece := self.read(_PIECE_BYTES):
-            yield piece
-
-    def read(self, size: int = -1) -> bytes:
-        piece = self._file.read(size)
-        if piece and self._progress is not None:
-            self._progress(self._file.tell())
-        return piece
-
-
-def upload(
-    grant_url: str, headers: Mapping[str, str], path: Path, ca_file: str | Path = "", progress: Progress | None = None
-) -> None:
-    """The archive is in the store. Raises SandboxError with the store's own reason when it was refused."""
-
-    def once() -> None:
-        with path.open("rb") as file:
-            sent = {"Content-Type": "application/gzip", **headers}
-            with _ask("PUT", grant_url, ca_file, headers=sent, data=_Counted(file, progress)):
-                pass
-
-    _again_and_again(once, grant_url)
-
-
-def download(grant_url: str, path: Path, digest: str, ca_file: str | Path = "", progress: Progress | None = None) -> None:
-    """The sandbox with this digest is at the path, whole. Raises SandboxError, and then the path is as it was."""
-    unfinished = path.with_name(path.name + ".part")
-
-    def once() -> None:
-        found, size = hashlib.sha256(), 0
-        with _ask("GET", grant_url, ca_file, headers={"Accept-Encoding": "identity"}) as answer, unfinished.open("wb") as file:
-            for piece in answer.iter_content(_PIECE_BYTES):
-                size += len(piece)
-                if size > UNPACKED_LIMIT_BYTES:
-                    raise SandboxError(f"the sandbox is larger than {UNPACKED_LIMIT_BYTES} bytes")
-                found.update(piece)
-                file.write(piece)
-                if progress is not None:
-                    progress(size)
-        if found.hexdigest() != digest:
-            raise SandboxError(f"the sandbox that came is not {digest}: its bytes were changed")
-        unfinished.replace(path)
-
-    try:
-        _again_and_again(once, grant_url)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-class _NotYet(Exception):
-    """It may go well the next time."""
-
-
-@contextlib.contextmanager
-def _ask(
-    method: str, url: str, ca_file: str | Path, *, headers: Mapping[str, str], data: object = None
-) -> Iterator[requests.Response]:
-    # a .netrc would add a password, and break the signature; and an address is signed for one place
-    own = {"auth": lambda asked: asked, "allow_redirects": False, "verify": str(ca_file) or True}
-    answer = requests.request(method, url, headers=headers, data=data, stream=True, timeout=_TIMEOUTS_S, **own)  # type: ignore[arg-type]
-    with answer:
-        if answer.status_code >= 300:
-            passing = answer.status_code >= 500 and answer.status_code != 507
-            raise (_NotYet if passing else SandboxError)(_reason(answer))
-        yield answer
-
-
-def _again_and_again(once: Callable[[], None], url: str) -> None:
-    """It went well once. What requests says is left out: it holds the address, which lets in whoever reads it."""
-    place = urlsplit(url).netloc
-    for tried in range(1, _TRIES + 1):
-        try:
-            return once()
-        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as broken:
-            if "CERTIFICATE_VERIFY_FAILED" in str(broken):
-                raise SandboxError(f"the sandbox store at {place} shows a certificate that is not trusted here") from None
-            problem = f"the sandbox store at {place} can not be reached, or broke off"
-        except _NotYet as answered:
-            problem = str(answered)
-        except requests.RequestException as refused:
-            raise SandboxError(f"the sandbox store's address can not be used ({type(refused).__name__})") from None
-        if tried < _TRIES:
-            time.sleep(_FIRST_WAIT_S * 2**tried)
-    raise SandboxError(problem)
-
-
-def _reason(answer: requests.Response) -> str:
-    """The store's own sentence: our reason, or S3's message."""
-    said = f"the sandbox store answered {answer.status_code} {answer.reason}"
-    try:
-        body = next(answer.iter_content(10_000), b"")
-        if message := re.search(rb"<Message>([^<]+)</Message>", body):
-            return _one_line(f"{said}: {message[1].decode(errors='replace')}")
-        return _one_line(str(json.loads(body)["reason"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return said
-
-
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """What a stranger wrote, as one short line without control characters."""
     return " ".join(re.sub(r"[^\x20-\x7e\xa0-\uffff]", " ", text).split())[:500]

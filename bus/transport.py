@@ -30,13 +30,14 @@ from bus.login import Login, account_of, login
 from bus.reply_to import REPLY_TO, Presence
 from bus.topology import Topology
 
-__all__ = ["FIRST_ACCOUNT", "HEARTBEAT_S", "LOST", "REPLY_TO", "Delivery", "Transport", "back_off"]
+__all__ = ["FIRST_ACCOUNT", "FORBIDDEN", "HEARTBEAT_S", "LOST", "REPLY_TO", "Delivery", "Transport", "back_off"]
 
 FIRST_ACCOUNT = "pilotbus-first-account"
 HEARTBEAT_S = 30
 PROBE_S = 2.0
 # its own: a program that seeds Python's must not make a crowd knock together
 _CHANCE = random.Random()
+FORBIDDEN = amqp.exceptions.AccessRefused
 LOST = (
     OSError,
     amqp.exceptions.ConnectionError,

@@ -5,6 +5,7 @@ Data goes to standard output, talk to standard error.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from collections.abc import Callable
@@ -53,24 +54,25 @@ def application() -> typer.Typer:
     return app
 
 
-def guarded(call: Callable[[], Any]) -> int:
-    """The exit code of a call; what went wrong is one sentence on standard error."""
+def guarded(call: Callable[[], Any], name: str = "pilotbus") -> int:
+    """The exit code of a call; what went wrong is one sentence on standard error, in the command's name."""
+    say = functools.partial(_say, name)
     try:
         result = call()
     except Failure as problem:
-        return _say(problem, problem.code)
+        return say(problem, problem.code)
     except (Invalid, Unroutable) as problem:
-        return _say(problem, USAGE)
+        return say(problem, USAGE)
     except Refused as problem:
-        return _say(problem, CODES.get(problem.code, JOBS_FAILED))
+        return say(problem, CODES.get(problem.code, JOBS_FAILED))
     except Mismatch as problem:
-        return _say(problem, CONFLICT)
+        return say(problem, CONFLICT)
     except (Unavailable, SandboxError) as problem:
-        return _say(problem, UNAVAILABLE)
+        return say(problem, UNAVAILABLE)
     except FileNotFoundError as problem:
-        return _say(f"there is no file {problem.filename}", NOT_FOUND)
+        return say(f"there is no file {problem.filename}", NOT_FOUND)
     except OSError as problem:
-        return _say(f"{problem.filename or 'the system'}: {problem.strerror or problem}", UNAVAILABLE)
+        return say(f"{problem.filename or 'the system'}: {problem.strerror or problem}", UNAVAILABLE)
     except SystemExit as problem:
         return problem.code if isinstance(problem.code, int) else USAGE
     except KeyboardInterrupt:
@@ -78,14 +80,15 @@ def guarded(call: Callable[[], Any]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _say(problem: object, code: int) -> int:
-    sys.stderr.write(f"pilotbus: {scrub(str(problem))}\n")
+def _say(name: str, problem: object, code: int) -> int:
+    sys.stderr.write(f"{name}: {scrub(str(problem))}\n")
     return code
 
 
-def _invoke(app: typer.Typer, arguments: list[str]) -> int:
+def serve(app: typer.Typer, arguments: list[str], name: str = "pilotbus") -> int:
+    """The exit code of a command line with these arguments."""
     command = typer.main.get_command(app)
-    code = guarded(lambda: command.main(args=arguments, prog_name="pilotbus"))
+    code = guarded(lambda: command.main(args=arguments, prog_name=name), name)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -95,12 +98,12 @@ def _invoke(app: typer.Typer, arguments: list[str]) -> int:
 
 def main() -> None:
     """`pilotbus VERB …`"""
-    sys.exit(_invoke(application(), sys.argv[1:]))
+    sys.exit(serve(application(), sys.argv[1:]))
 
 
 def publish_event() -> None:
     """`publish-event TYPE …`, the same as `pilotbus publish-event`."""
-    sys.exit(_invoke(application(), ["publish-event", *sys.argv[1:]]))
+    sys.exit(serve(application(), ["publish-event", *sys.argv[1:]]))
 
 
 if __name__ == "__main__":

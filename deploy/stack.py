@@ -20,12 +20,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from bus.account import RUN_DIRECTORY, read_settings
 from bus.login import account_of
 from deploy import certificates, postgres, process, rabbitmq
 from deploy.accounts import VHOST, definitions, grants, login_account
 from deploy.foreground import EndedBySignal, ignore_signals, run_in_foreground, signals_raised
 from deploy.process import StackError, write_private
-from deploy.stack_settings import draw_secrets, read_settings, sandbox_settings, settings_for, write_settings
+from deploy.stack_settings import draw_secrets, sandbox_settings, settings_for, write_settings
 from handlers.proxy import vault
 from handlers.token.issuer import Issuer
 
@@ -42,7 +43,6 @@ __all__ = [
     "stop",
 ]
 
-RUN_DIRECTORY = Path(__file__).resolve().parents[1] / ".run"
 _PORTS = (*rabbitmq.PORTS, *postgres.PORTS, "http")
 _SERVERS = {"epmd": "epmd", "rabbitmq": "amqp", "postgres": "postgres"}
 _OTHERS_PATIENCE_S = 30.0

@@ -78,8 +78,3 @@ def write_settings(directory: Path, settings: Mapping[str, str]) -> None:
     for name, keys in known.items():
         lines = [f"{key}={shlex.quote(value)}\n" for key, value in settings.items() if key in keys]
         write_private(directory / name, "".join(lines))
-
-
-def read_settings(path: Path) -> dict[str, str]:
-    """The settings in a file written by this module; the same file can be sourced by a shell."""
-    return dict(word.split("=", 1) for word in shlex.split(path.read_text()))

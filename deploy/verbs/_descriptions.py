@@ -13,14 +13,13 @@ from typing import Any, TextIO
 import yaml
 
 from bus.errors import Invalid
-from schemas.rules.attributes import PLACEHOLDER, DescriptionError
+from bus.inputs import MOST_JOBS, local, shared
+from schemas.rules.attributes import DescriptionError
 from schemas.rules.description import load, normalise
-from schemas.rules.parametric import count, expand, is_parametric
+from schemas.rules.parametric import count, expand
 from schemas.rules.rows import from_json_lines, from_table
 
-MOST_JOBS = 1_000_000
 JSON_LINES = (".jsonl", ".ndjson")
-STORED = ("SB:", "LF:", "LFN:")
 
 Job = dict[str, Any]
 
@@ -74,22 +73,26 @@ def shared_files(file: str, description: Job) -> list[str]:
 
     Raises Invalid where a parameter names another: as in DIRAC, what differs from job to job has to be stored.
     """
-    with _named(file):
-        entries = normalise(description).get("InputSandbox", [])
-        filled = [entry for entry in entries if is_parametric(description) and PLACEHOLDER.search(entry)]
-        shared = [entry for entry in _local(entries) if entry not in filled]
-        for job in expand(description, MOST_JOBS) if filled else ():
-            other = next((entry for entry in _local(job.get("InputSandbox", [])) if entry not in shared), None)
-            if other is not None:
-                raise Invalid(
-                    f"{file}: a parameter names the local file {other} for the InputSandbox, which all jobs share;"
-                    " list the file itself, or name stored ones (LFN:…)"
-                )
-    return shared
+    try:
+        with _named(file):
+            return shared(description)
+    except Invalid as problem:
+        raise Invalid(str(problem) if str(problem).startswith(f"{file}: ") else f"{file}: {problem}") from problem
 
 
-def _local(entries: list[str]) -> list[str]:
-    return [entry for entry in entries if not entry.upper().startswith(STORED)]
+@contextmanager
+def rows_of(table: str, template: str) -> Iterator[TextIO]:
+    """The text of a table is open inside the block; what is wrong with it, or its template, is told with its file."""
+    with _opened(table) as text, _named(table, template):
+        yield text
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[TextIO]:
+    where: str | int = 0 if file == "-" else file
+    # other bytes than UTF-8 are found with their line
+    with open(where, encoding="utf-8", errors="surrogateescape", newline="", closefd=file != "-") as text:
+        yield text
 
 
 def _present(jobs: Iterator[Job], base: Path) -> Iterator[Job]:
@@ -98,16 +101,15 @@ def _present(jobs: Iterator[Job], base: Path) -> Iterator[Job]:
         return (base / entry).exists()
 
     for number, job in enumerate(jobs):
-        for entry in _local(job.get("InputSandbox", [])):
+        for entry in local(job.get("InputSandbox", [])):
             if not is_here(entry):
                 raise Invalid(f"job {number}: there is no file {base / entry} for the InputSandbox")
         yield job
 
 
 def _read(file: str, jobs_of: Callable[[TextIO], Iterator[Job]], template: str = "") -> Iterator[Job]:
-    """The jobs of a text that is open as long as they are asked for; other bytes than UTF-8 are found with their line."""
-    where: str | int = 0 if file == "-" else file
-    with open(where, encoding="utf-8", errors="surrogateescape", newline="", closefd=file != "-") as text:
+    """The jobs of a text that is open as long as they are asked for."""
+    with _opened(file) as text:
         yield from _each(file, jobs_of(text), template)
 
 
@@ -125,8 +127,11 @@ def _named(file: str, template: str = "") -> Iterator[None]:
         mark = problem.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise Invalid(f"{file}: {where}{problem.problem}") from problem
-    except DescriptionError as problem:
-        raise Invalid(f"{file if problem.line or not template else template}: {problem}") from problem
+    except (DescriptionError, Invalid) as problem:
+        wrong = problem if isinstance(problem, DescriptionError) else problem.__cause__
+        if not isinstance(wrong, DescriptionError):
+            raise
+        raise Invalid(f"{file if wrong.line or not template else template}: {wrong}") from wrong
     except (yaml.YAMLError, RecursionError) as problem:
         raise Invalid(f"{file}: {problem}") from problem
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import typer
 from rich.console import Console
@@ -18,17 +13,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from bus.account import client_settings, told
 from bus.apply import Words
 from bus.client import Client
 from bus.errors import Invalid
-from bus.settings import Settings, settings
-from deploy.stack_settings import read_settings
+from bus.jobs import all_of
+from bus.session import Session
+from bus.settings import Settings
 
 JOBS_FAILED, USAGE, NOT_FOUND, DENIED, UNAVAILABLE, PARTIAL, CONFLICT = 1, 2, 3, 4, 5, 6, 7
 CODES = {"invalid": USAGE, "not_found": NOT_FOUND, "denied": DENIED, "unavailable": UNAVAILABLE, "conflict": CONFLICT}
 FINAL = ("Done", "Failed", "Killed", "Deleted")
-STACK = "up"
-RUN_DIRECTORY = Path(__file__).resolve().parents[2] / ".run"
 WIDE = 240  # columns where there is no terminal to fit into
 
 talk = Console(stderr=True, highlight=False)
@@ -46,60 +41,24 @@ class Failure(Exception):
         self.code = code
 
 
-def environment_of(stack: str = STACK) -> dict[str, str]:
-    """The client settings of the stack that `pilotbus up` keeps here, above, or in its own clone, if there is one."""
-    kept = [folder / ".run" for folder in (Path.cwd(), *Path.cwd().parents)]
-    for folder in (*kept, RUN_DIRECTORY):
-        path = folder / stack / "client.env"
-        if path.exists():
-            return read_settings(path)
-    return {}
-
-
-def client_settings() -> Settings:
-    """Settings from the environment, else from the stack that is up here. Raises Failure when there are none.
-
-    A URL that names no account is that of whoever has logged in.
-    """
-    found = settings(environment_of() | dict(os.environ))
-    if not found.client_amqp_url:
-        raise Failure("no bus is set: start one with `pilotbus up`, or set PILOTBUS_CLIENT_AMQP_URL", UNAVAILABLE)
-    where = urlsplit(found.client_amqp_url)
-    if where.username and not os.environ.get("PILOTBUS_TOKEN_FILE"):
-        return found
-    kept = token_file()
-    try:
-        account = account_in(kept.read_text(encoding="ascii"))
-    except (OSError, ValueError, IndexError, KeyError) as problem:
-        raise Failure(f"you are not logged in: there is no token in {kept}; `pilotbus login` gets one", DENIED) from problem
-    place = f"{quote(account, safe='')}@{where.hostname}:{where.port or 5671}"
-    url = urlunsplit(where._replace(netloc=place, query=urlencode({"tokenfile": kept}, safe="/")))
-    return replace(found, client_amqp_url=url)
-
-
 def door_settings() -> Settings:
     """Settings in which the door is named. Raises Failure."""
-    found = settings(environment_of() | dict(os.environ))
+    found = told()
     if not found.door_url:
         raise Failure("no door is set: start one with `pilotbus up`, or set PILOTBUS_DOOR_URL", UNAVAILABLE)
     return found
-
-
-def token_file() -> Path:
-    """Where the token of whoever has logged in is kept."""
-    return Path(os.environ.get("PILOTBUS_TOKEN_FILE") or "~/.pilotbus/token").expanduser()
-
-
-def account_in(token: str) -> str:
-    """Whose token this says it is; the broker judges whether that is so. Raises ValueError."""
-    body = token.strip().split(".")[1]
-    return str(json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))["sub"])
 
 
 def client(component: str, words: Words | None = None) -> Client:
     """A client, to be entered."""
     found = client_settings()
     return Client(found.client_amqp_url, found.ca_file, component=component, words=words)
+
+
+def session(component: str) -> Session:
+    """A session, connected."""
+    found = client_settings()
+    return Session(found.client_amqp_url, found.ca_file, component=component)
 
 
 def job_ids(words: Iterable[str]) -> list[int]:
@@ -119,26 +78,22 @@ def job_ids(words: Iterable[str]) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def jobs_of(bus: Client, ids: Sequence[int] | None, **asked: Any) -> list[dict[str, Any]]:
-    """All jobs asked for, however many pages that takes. Raises Failure when an id is nobody's or another's."""
-    found: list[dict[str, Any]] = []
-    for start in range(0, len(ids), 100) if ids is not None else [0]:
-        chosen = {"job_ids": list(ids[start : start + 100])} if ids is not None else {}
-        after, more = 0, True
-        while more:
-            page = bus.ask("job.query.v1", {"after": after, **chosen, **asked})
-            found += page["jobs"]
-            more = bool(page["more"]) and bool(page["jobs"])
-            after = found[-1]["job_id"] if found else 0
-    missing = sorted(set(ids or []) - {job["job_id"] for job in found})
-    if missing:
-        raise Failure(f"you have no job {', '.join(map(str, missing[:5]))}{' …' if len(missing) > 5 else ''}", NOT_FOUND)
-    return found
+def jobs_of(bus: Client, ids: Sequence[int], **asked: Any) -> list[dict[str, Any]]:
+    """All jobs asked for, however many pages that takes. Raises Refused when an id is nobody's or another's."""
+    return list(all_of(bus, ids, **asked))
 
 
 def print_json(value: Any) -> None:
     """One document on standard output."""
     sys.stdout.write(json.dumps(value, indent=None if isinstance(value, str) else 2) + "\n")
+
+
+def print_rows(name: str, rows: Iterable[Any], rest: Callable[[], dict[str, Any]]) -> None:
+    """One document with a list of this name, written while its rows come, and with the rest, which is known then."""
+    sys.stdout.write(f'{{"{name}": [')
+    for number, row in enumerate(rows):
+        sys.stdout.write(("," if number else "") + "\n  " + json.dumps(row))
+    sys.stdout.write("\n]" + "".join(f', "{key}": {json.dumps(value)}' for key, value in rest().items()) + "}\n")
 
 
 def print_line(value: Any) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bus.account import STACK
 from deploy import local
 from deploy.process import StackError
-from deploy.verbs.common import STACK, UNAVAILABLE, Failure, talk
+from deploy.verbs.common import UNAVAILABLE, Failure, talk
 
 
 def run() -> None:

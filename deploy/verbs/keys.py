@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from bus.account import STACK, read_settings
 from bus.login import login
 from bus.settings import Settings, settings
 from deploy import stack
-from deploy.stack_settings import read_settings
-from deploy.verbs.common import STACK, USAGE, Failure, Json, print_json, print_table, talk
+from deploy.verbs.common import USAGE, Failure, Json, print_json, print_table, talk
 from handlers.token.issuer import Issuer
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)

@@ -9,8 +9,9 @@ from typing import Annotated
 import requests
 import typer
 
+from bus.account import token_file
 from deploy.process import write_private
-from deploy.verbs.common import DENIED, UNAVAILABLE, Failure, Json, door_settings, print_json, talk, token_file
+from deploy.verbs.common import DENIED, UNAVAILABLE, Failure, Json, door_settings, print_json, talk
 from deploy.verbs.proxy import Given, GivenKey, files_of
 
 PATIENCE_S = 30

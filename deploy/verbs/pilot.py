@@ -12,11 +12,12 @@ from types import FrameType
 
 import typer
 
+from bus.account import STACK, client_settings
 from bus.errors import Refused
 from bus.settings import settings
 from deploy import local, stack
 from deploy.pilot_zip import build
-from deploy.verbs.common import DENIED, STACK, USAGE, Failure, client_settings
+from deploy.verbs.common import DENIED, USAGE, Failure
 from pilot.plan import WrongPlan, steps
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)

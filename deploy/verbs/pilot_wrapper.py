@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
+from bus.account import STACK, client_settings, read_settings
 from bus.settings import settings
 from deploy import local, stack
 from deploy.pilot_wrapper import ReleaseKey, wrap
 from deploy.pilot_zip import build
 from deploy.process import write_private
-from deploy.stack_settings import read_settings
-from deploy.verbs.common import STACK, USAGE, Failure, Json, client_settings, print_json, talk
+from deploy.verbs.common import USAGE, Failure, Json, print_json, talk
 
 
 def run(

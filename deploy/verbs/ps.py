@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bus.account import STACK
 from deploy import local
-from deploy.verbs.common import STACK, UNAVAILABLE, Failure, Json, print_json, print_table
+from deploy.verbs.common import UNAVAILABLE, Failure, Json, print_json, print_table
 
 
 def run(json: Json = False) -> None:  # noqa: FBT002 - an option of the command line

@@ -1,27 +1,25 @@
-"""Submit the job or the parameter sweep that FILE describes (JDL, YAML or JSON; - reads JDL from standard input).
+"""Submit what FILE describes (JDL, YAML or JSON; - reads JDL from standard input): one job, or a parameter sweep.
 
-Prints the job ids: the same --key always gets the same ids, whatever was lost on the way.
-With --dry-run the jobs are made and shown and nothing is sent; FILE may then be JSON lines, too, or with --table a
-template with a %(column)s wherever the rows differ.
+FILE may also be JSON lines, a job on each, or with --table a template with a %(column)s wherever the rows differ.
+Prints the job ids. All jobs are accepted or none is; the same --key always gets the same ids, whatever was lost on the way.
+With --dry-run the jobs are made and shown and nothing is sent.
 """
 
 from __future__ import annotations
 
 import sys
-import tempfile
-import uuid
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bus.client import Client
 from bus.errors import Invalid
-from bus.sandbox import pack, upload
-from deploy.verbs._descriptions import JSON_LINES, describe, folder_of, jobs_in, shared_files
+from bus.submission import PATIENCE_S, Submission, key_of
+from deploy.verbs._descriptions import JSON_LINES, describe, folder_of, jobs_in, rows_of, shared_files
 from deploy.verbs._dry_run import show
-from deploy.verbs.common import Json, client, client_settings, print_json, talk
-from schemas.rules.description import normalise
+from deploy.verbs.common import Json, print_json, progress, session, talk
+from schemas.rules.parametric import count, is_parametric
+
+MANY = 1000
 
 
 def run(
@@ -31,33 +29,53 @@ def run(
     table: Annotated[str, typer.Option(metavar="CSV", help="Rows that fill FILE, a template; - is standard input.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the jobs.")] = False,  # noqa: FBT002
     everything: Annotated[bool, typer.Option("--all", help="With --dry-run: all jobs, not the first few.")] = False,  # noqa: FBT002
+    patience: Annotated[float, typer.Option(help="Seconds to go on trying when the bus is lost.")] = PATIENCE_S,
     json: Json = False,  # noqa: FBT002 - an option of the command line
 ) -> None:
     """Submit what FILE describes."""
-    submission = _key(key)
+    submission = key_of(key)
     _refuse_senseless(file, table, dry_run=dry_run, everything=everything)
     if dry_run:
         show(jobs_in(file, table), everything=everything, as_json=json)
         return
-    description = describe(file)
-    local = shared_files(file, description)
-    with client("submit") as bus:
-        description = with_sandbox(bus, description, local, folder_of(file))
-        asked = {"submission": submission, "description": description} | ({"owner_group": owner_group} if owner_group else {})
-        found = bus.ask("job.submit.v1", asked, within_s=60)
-    first, count = found["first_job_id"], found["count"]
+    told: dict[str, Any] = {"key": submission, "owner_group": owner_group, "base": folder_of(file), "patience_s": patience}
+    done = _many(file, table, told) if table or file.endswith(JSON_LINES) else _one(file, told)
     if json:
-        print_json({"submission": submission, "first_job_id": first, "count": count})
+        print_json({"submission": submission, "first_job_id": done.first_job_id, "count": done.count})
     else:
-        talk.print(f"submitted {count} job{'s' * (count > 1)} under key {submission}")
-        sys.stdout.write(f"{first}-{first + count - 1}\n" if count > 1 else f"{first}\n")
+        talk.print(f"submitted {done.count} job{'s' * (done.count > 1)} under key {submission}")
+        sys.stdout.write(shown(done) + "\n")
 
 
-def _key(text: str) -> str:
-    try:
-        return str(uuid.UUID(text)) if text else str(uuid.uuid4())
-    except ValueError as problem:
-        raise Invalid(f"--key {text} is no uuid") from problem
+def shown(done: Submission) -> str:
+    """The ids, as every verb takes them."""
+    return f"{done.first_job_id}-{done.first_job_id + done.count - 1}" if done.count > 1 else f"{done.first_job_id}"
+
+
+def _one(file: str, told: dict[str, Any]) -> Submission:
+    description = describe(file)
+    shared_files(file, description)  # what is wrong here is told before anybody is asked
+    if is_parametric(description) and count(description) > MANY:
+        _tell(told)
+    with session("submit") as bus:
+        return bus.submit(description, **told)
+
+
+def _many(file: str, table: str, told: dict[str, Any]) -> Submission:
+    """The jobs are read while they are checked, and sent when all are; no more than a few are held at a time."""
+    if table:
+        template = describe(file, template=True)
+        with session("submit") as bus, rows_of(table, template=file) as text:
+            _tell(told)
+            return bus.bulk_table(template, text, **told)
+    with session("submit") as bus, progress() as bar:
+        _tell(told)
+        return bus.bulk_jobs(bar.track(jobs_in(file).jobs, description="checking"), **told)
+
+
+def _tell(told: dict[str, Any]) -> None:
+    """Whoever is stopped in the middle knows under which key to go on."""
+    talk.print(f"the key is {told['key']}: with --key the same may be submitted again, and no job comes twice", soft_wrap=True)
 
 
 def _refuse_senseless(file: str, table: str, *, dry_run: bool, everything: bool) -> None:
@@ -69,19 +87,3 @@ def _refuse_senseless(file: str, table: str, *, dry_run: bool, everything: bool)
         raise Invalid(f"{file}: JSON lines are jobs and no template for --table")
     if file == table == "-":
         raise Invalid("template and table can not both be standard input")
-    if (table or file.endswith(JSON_LINES)) and not dry_run:
-        raise Invalid(f"{table or file}: JSON lines and tables can be shown with --dry-run, and not be submitted yet")
-
-
-def with_sandbox(bus: Client, raw: dict[str, Any], local: list[str], base: Path) -> dict[str, Any]:
-    """The description with its local input files in the sandbox store, named by digest."""
-    if not local:
-        return raw
-    with tempfile.TemporaryDirectory() as folder:
-        packed = pack([base / entry for entry in local], Path(folder) / "input.tar.gz")
-        about = {"digest": packed.digest, "size_bytes": packed.size_bytes}
-        grant = bus.ask("sandbox.grant.v1", {"operation": "put", **about})
-        upload(grant["url"], grant["headers"], packed.path, ca_file=client_settings().ca_file)
-    kept = [entry for entry in normalise(raw)["InputSandbox"] if entry not in local]
-    named = {name: value for name, value in raw.items() if name.lower() != "inputsandbox"}
-    return named | {"InputSandbox": [f"SB:{packed.digest}", *kept]}

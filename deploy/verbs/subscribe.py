@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bus.errors import Unavailable
+from bus.errors import Refused
 from deploy.verbs.common import DENIED, UNAVAILABLE, Failure, client, print_line, talk
 
 
@@ -24,7 +24,7 @@ def run(
     with client("subscribe") as bus:
         try:
             (bus.follow_own if mine else bus.follow)(*patterns)
-        except Unavailable as problem:
+        except Refused as problem:
             raise Failure("you may not follow all events; add --mine for those of your own jobs", DENIED) from problem
         talk.print(f"following {' '.join(patterns)}")
         while time.monotonic() < until and not (count and seen >= count):

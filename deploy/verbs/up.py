@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from bus.account import STACK
 from deploy import local, stack
 from deploy.process import StackError
-from deploy.verbs.common import STACK, UNAVAILABLE, Failure, client, talk
+from deploy.verbs.common import UNAVAILABLE, Failure, client, talk
 
 SITE = "LOCAL.laptop.org"
 

@@ -1,32 +1,20 @@
-"""Wait until jobs are over: exit code 0 when all are Done, 1 when one is not, 5 when the time is up. Events tell it."""
+"""Wait until jobs are over: exit code 0 when all are Done, 1 when one is not, 5 when the time is up. Events tell it.
+
+A bus that is lost meanwhile is waited for, five minutes long.
+"""
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated
 
 import typer
 
 from bus.client import Client
-from deploy.verbs.common import (
-    FINAL,
-    JOBS_FAILED,
-    UNAVAILABLE,
-    Failure,
-    Ids,
-    Json,
-    client,
-    job_ids,
-    jobs_of,
-    print_json,
-    progress,
-    talk,
-)
-
-FEW = 20
-LOOK_AGAIN_S = 10.0  # of others' jobs, which one may see, no event comes here
+from bus.jobs import Job, all_of
+from bus.jobs import wait as over
+from deploy.verbs.common import JOBS_FAILED, UNAVAILABLE, Failure, Ids, Json, client, job_ids, print_rows, progress, talk
 
 
 def run(
@@ -36,39 +24,41 @@ def run(
 ) -> None:
     """Wait until jobs are over."""
     ids = job_ids(jobs)
+    counts: Counter[str] = Counter()
+    bad: list[Job] = []
     with client("wait") as bus:
-        found = wait(bus, ids, timeout)
-    counts = Counter(job["state"] for job in found)
-    if json:
-        print_json({"jobs": found, "counts": counts})
-    else:
-        talk.print(", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
-    if set(counts) != {"Done"}:
-        bad = next(job for job in found if job["state"] != "Done")
-        said = bad["application_status"] or bad["minor_status"]
-        raise Failure(f"job {bad['job_id']} is {bad['state']}: {said}", JOBS_FAILED)
+        until_over(bus, ids, timeout)
+        found = _counted(all_of(bus, ids), counts, bad)
+        if json:
+            print_rows("jobs", found, lambda: {"counts": counts})
+        else:
+            deque(found, maxlen=0)
+            talk.print(", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
+    if bad:
+        said = bad[0]["application_status"] or bad[0]["minor_status"]
+        raise Failure(f"job {bad[0]['job_id']} is {bad[0]['state']}: {said}", JOBS_FAILED)
 
 
-def wait(bus: Client, ids: Sequence[int], timeout_s: float) -> list[dict[str, Any]]:
+def _counted(jobs: Iterable[Job], counts: Counter[str], bad: list[Job]) -> Iterator[Job]:
+    """The same, counted, with the first that is not Done; a million need not be held."""
+    for job in jobs:
+        counts[job["state"]] += 1
+        if job["state"] != "Done" and not bad:
+            bad.append(job)
+        yield job
+
+
+def wait(bus: Client, ids: Sequence[int], timeout_s: float) -> list[Job]:
     """The jobs as they are when the last is over. Raises Failure when the time is up first."""
-    # follow before the first look: what ends between the two is seen by one of them
-    bus.follow_own(*(f"job.*.v1.{job_id}" for job_id in ids) if len(ids) <= FEW else ("job.#",), "bulk.#")
-    wanted = set(ids)
-    until, look_s = time.monotonic() + timeout_s, 0.0
+    until_over(bus, ids, timeout_s)
+    return list(all_of(bus, ids))
+
+
+def until_over(bus: Client, ids: Sequence[int], timeout_s: float) -> None:
+    """The last of the jobs is over. Raises Failure when the time is up first."""
     with progress() as bar:
-        task = bar.add_task("jobs over", total=len(wanted))
-        left = set(wanted)
-        while left:
-            if time.monotonic() >= look_s:
-                left -= {job["job_id"] for job in jobs_of(bus, sorted(left)) if job["state"] in FINAL}
-                look_s = time.monotonic() + LOOK_AGAIN_S
-            elif time.monotonic() > until:
-                raise Failure(f"{len(left)} of {len(wanted)} jobs are not over after {timeout_s:.0f} s", UNAVAILABLE)
-            else:
-                for event in bus.events(within_s=min(1.0, max(0.01, until - time.monotonic()))):
-                    if event.type.startswith("bulk."):
-                        look_s = 0.0  # it names ranges: which of these are ours is looked up
-                    elif event.type.split(".")[1].capitalize() in FINAL and event.subject.isdecimal():
-                        left.discard(int(event.subject))
-            bar.update(task, completed=len(wanted) - len(left))
-    return jobs_of(bus, ids)
+        task = bar.add_task("jobs over", total=len(ids))
+        try:
+            over(bus, ids, timeout_s, lambda left: bar.update(task, completed=len(ids) - left))
+        except TimeoutError as problem:
+            raise Failure(str(problem), UNAVAILABLE) from problem

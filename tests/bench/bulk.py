@@ -29,7 +29,7 @@ from rich.table import Table
 
 from bus.apply import Words
 from bus.client import Client
-from bus.sandbox import upload
+from bus.transfer import upload
 from bus.settings import Settings, settings
 from deploy.migrate import migrate
 from tests.bench.load import empty

@@ -20,7 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bus.errors import Invalid
-from bus.sandbox import SandboxError, download, pack, unpack, upload
+from bus.sandbox import SandboxError, pack, unpack
+from bus.transfer import download, upload
 
 Answer = tuple[int, bytes]
 
@@ -320,6 +321,18 @@ def test_a_store_that_speaks_otherwise_still_makes_one_sentence(archive: Path, b
     with Store((403, body)).answering() as url, pytest.raises(SandboxError) as problem:
         upload(url, {}, archive)
     assert str(problem.value) == said
+
+
+def test_what_has_come_is_kept_for_the_next_time_where_that_is_wanted(archive: Path, tmp_path: Path) -> None:
+    whole, digest = archive.read_bytes(), hashlib.sha256(archive.read_bytes()).hexdigest()
+    store = Store((200, whole[:70_000] + b"<cut>"), refused(404, "gone"), (206, whole[65_536:]))
+    with store.answering() as url:
+        with pytest.raises(SandboxError, match=r"^gone$"):
+            download(url, tmp_path / "b", digest, keep_part=True)
+        assert (tmp_path / "b.part").read_bytes() == whole[:65_536]  # whole pieces
+        download(url, tmp_path / "b", digest, keep_part=True)
+    assert (tmp_path / "b").read_bytes() == whole
+    assert [headers.get("Range") for _, _, headers, _ in store.got] == [None, "bytes=65536-", "bytes=65536-"]
 
 
 def test_what_broke_off_is_tried_again(archive: Path, tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ import structlog
 
 from bus.errors import Later
 from bus.http import Server, serve
-from bus.sandbox import SandboxError, download, upload
+from bus.sandbox import SandboxError
+from bus.transfer import download, upload
 from deploy.certificates import Certificates, ensure
 from handlers.file import store as folder
 from handlers.file.store._contract import Grant, Store
@@ -207,6 +208,22 @@ def test_a_get_tells_its_length_before_the_first_byte(opened: Opened, tmp_path: 
     opened.put(path)
     answer = opened.ask("GET", opened.store.grant("get", sha256(path), None, 60))
     assert (answer.status_code, answer.headers["Content-Length"]) == (200, "1000")
+
+
+def test_a_part_that_has_come_is_gone_on_from(opened: Opened, tmp_path: Path) -> None:
+    path = some_file(tmp_path / "a", 300_000)
+    opened.put(path)
+    url, told = opened.store.grant("get", sha256(path), None, 60).url, list[int]()
+    part = tmp_path / "b.part"
+    part.write_bytes(path.read_bytes()[:100_000])
+    download(url, tmp_path / "b", sha256(path), opened.ca_file, told.append, keep_part=True)
+    assert (tmp_path / "b").read_bytes() == path.read_bytes()
+    assert told[0] > 100_000
+    for wrong in (b"x" * 100_000, b"x" * 300_000, b"x" * 400_000, path.read_bytes()):
+        part.write_bytes(wrong)
+        download(url, tmp_path / "b", sha256(path), opened.ca_file, keep_part=True)
+        assert (tmp_path / "b").read_bytes() == path.read_bytes()
+        assert not part.exists()
 
 
 def test_what_was_never_put_is_not_there(opened: Opened, tmp_path: Path) -> None:

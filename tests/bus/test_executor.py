@@ -1,0 +1,127 @@
+"""The executor as concurrent.futures has it, over real jobs and a real pilot; a lost connection loses no result."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import pilotbus
+from bus import pilotbus_call
+from bus.runner import Runner
+from bus.session import Session
+from tests.bus import sums
+from tests.bus.test_client import cut
+from tests.bus.test_life_of_an_event import until
+from tests.fix_broker import Vhost
+from tests.fix_stand import Stand
+
+SHORT = {"CPUTime": 300}
+
+
+def test_commands_and_functions_run_as_jobs(stand: Stand) -> None:
+    with pilotbus.Executor(SHORT, session=stand.session()) as executor:
+        hello = executor.submit("/bin/echo", "hello", "a b")
+        fails = executor.submit({"Executable": "/bin/sh", "Arguments": "-c 'exit 3'"})
+        added, raised = executor.submit(sums.total, 1, 2, start=10), executor.submit(sums.share, 1, 0)
+        opaque = executor.submit(sums.opaque)
+        assert {hello, fails, added, raised, opaque} == set(pilotbus.as_completed([hello, fails, added, raised, opaque], 150))
+
+        finished = hello.result()
+        assert (finished.job_id, finished.exit_code, finished.text()) == (hello.job_id, 0, "hello a b\n")
+        assert hello.state() == "Done"
+        with pytest.raises(pilotbus.JobFailed, match=r"is Failed: .*3"):
+            fails.result()
+        assert added.result() == 13
+        with pytest.raises(pilotbus.JobFailed, match="ZeroDivisionError: division by zero"):
+            raised.result()
+        with pytest.raises(pilotbus.JobFailed, match="TypeError: Object of type set is not JSON serializable"):
+            opaque.result()
+        executor.session.close()
+
+
+def test_a_map_is_in_order_and_one_submission(stand: Stand, db: psycopg.Connection[object]) -> None:
+    session = stand.session()
+    with pilotbus.Executor(SHORT, session=session) as executor:
+        assert list(executor.map(sums.total, [1, 2, 3], [10, 20, 30], timeout=150)) == [11, 22, 33]
+        told = [finished.text() for finished in executor.map("/bin/echo", ["100%", "%s {x}"], timeout=150)]
+        assert told == ["100%\n", "%s {x}\n"]
+    assert db.execute("SELECT count(*) FROM job.submissions").fetchone() == (2,)
+    session.close()
+
+
+def test_a_future_is_cancelled_by_killing_its_job(vhost: Vhost, house: Runner) -> None:
+    session = Session(vhost.person("ada"), vhost.ca_file)
+    executor = pilotbus.Executor(SHORT, session=session)
+    future, called = executor.submit("/bin/sleep", 1000), list[object]()
+    future.add_done_callback(called.append)
+    assert not future.running()
+    assert future.cancel()
+    assert future.cancelled()
+    assert called == [future]
+    assert future.state() == "Killed"
+    with pytest.raises(concurrent.futures.CancelledError):
+        future.result(1)
+    other = executor.submit("/bin/sleep", 1000)
+    session.kill(other.job_id)
+    with pytest.raises(pilotbus.JobFailed, match="is Killed"):
+        other.result(60)
+    assert not other.cancel()
+    left = executor.map("/bin/sleep", [1000, 1001], timeout=0.1)
+    with pytest.raises(TimeoutError):
+        next(left)
+    last = executor.submit("/bin/sleep", 1000)
+    executor.shutdown(cancel_futures=True)
+    assert last.cancelled()
+    with pytest.raises(RuntimeError, match="was shut down"):
+        executor.submit("/bin/true")
+    session.close()
+
+
+def test_what_ends_while_the_connection_is_lost_is_heard_of(
+    vhost: Vhost, house: Runner, db: psycopg.Connection[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bus.jobs.LOOK_AGAIN_S", 1e9)
+    session = Session(vhost.person("ada"), vhost.ca_file)
+    with pilotbus.Executor(SHORT, session=session) as executor:
+        futures = [executor.submit("/bin/sleep", 1000) for _ in range(3)]
+        until(lambda: db.execute("SELECT count(*) FROM job.jobs WHERE state = 'Waiting'").fetchone() == (3,))
+        until(lambda: executor._watch is not None and len(executor._watch.left) == 3)
+        assert [future.state() for future in futures] == ["Waiting"] * 3
+        # no event tells this: only who asks anew sees it
+        db.execute("UPDATE job.jobs SET state = 'Killed', version = version + 1")
+        cut(vhost, "ada")
+        for future in futures:
+            with pytest.raises(pilotbus.JobFailed, match="is Killed"):
+                future.result(50)
+    session.close()
+
+
+def test_what_no_node_could_run_is_refused_at_once(vhost: Vhost, house: Runner) -> None:
+    session = Session(vhost.person("ada"), vhost.ca_file)
+    with pilotbus.Executor(session=session) as executor:
+        for work in (lambda: 1, len, sums.total.__get__):
+            with pytest.raises(pilotbus.Invalid, match="no function of the top of a Python file"):
+                executor.submit(work)
+        with pytest.raises(pilotbus.Invalid, match="sent as JSON"):
+            executor.submit(sums.total, object())
+        with pytest.raises(pilotbus.Invalid, match="no argument by name"):
+            executor.submit("/bin/echo", start=1)
+        with pytest.raises(pilotbus.Invalid, match="put what is large in a file"):
+            executor.submit("/bin/echo", "x" * 20_000)
+        with pytest.raises(pilotbus.Refused, match="bytes is more than"):
+            executor.submit({"Executable": "/bin/echo", "Arguments": "x" * 50_000})
+    session.close()
+
+
+def test_the_runner_says_what_went_wrong_before_the_call(tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text("import pilotbus\nimport nowhere\n")
+    command = [sys.executable, str(Path(pilotbus_call.__file__)), "bad.py", "f", "e30="]
+    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True)
+    assert done.returncode == 1
+    assert json.loads((tmp_path / "result.json").read_text()) == {"error": "ModuleNotFoundError: No module named 'nowhere'"}
