@@ -158,7 +158,7 @@ def run_doutput(
             ids += [job["job_id"] for job in found if job["state"] in {"Done", "Failed"}]
     if not ids:
         raise Failure("there are no such jobs", NOT_FOUND)
-    output.run(list(map(str, ids)), directory)
+    output.run(list(map(str, ids)), directory=directory)
     if verbose:
         talk.print(f"{len(ids)} outputs are in {directory}", markup=False)
 

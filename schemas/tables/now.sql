@@ -208,6 +208,25 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION job.allot(how_many integer) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    ours CONSTANT bigint := hashtextextended('job.allot', 0);
+    first bigint;
+BEGIN
+    PERFORM pg_advisory_lock(ours); -- of the session and let go at once: a transaction's would last as long as that one
+    BEGIN
+        first := nextval('job.ids');
+        PERFORM setval('job.ids', first + how_many - 1);
+    EXCEPTION WHEN query_canceled OR OTHERS THEN
+        PERFORM pg_advisory_unlock(ours);
+        RAISE;
+    END;
+    PERFORM pg_advisory_unlock(ours);
+    RETURN first;
+END $$;
+
 CREATE FUNCTION job.chosen(asked jsonb, seen jsonb, after bigint, most integer, newest boolean) RETURNS TABLE(job_id bigint, owner text, owner_group text, vo text)
     LANGUAGE plpgsql STABLE
     AS $_$
@@ -292,6 +311,12 @@ BEGIN
     ON CONFLICT (vo, owner_group, owner, job_group, state) DO UPDATE SET jobs = known.jobs + excluded.jobs;
     DELETE FROM job.group_counts WHERE jobs = 0;
 END $$;
+
+CREATE FUNCTION job.hold(the_submission uuid) RETURNS boolean
+    LANGUAGE sql
+    AS $$
+    SELECT pg_try_advisory_xact_lock(hashtextextended('job.submission/' || the_submission, 0))
+$$;
 
 CREATE FUNCTION job.hold_all(picked bigint[]) RETURNS job.held[]
     LANGUAGE plpgsql
@@ -501,7 +526,29 @@ BEGIN
     FROM job.jobs j WHERE j.job_id = ANY (ids) ORDER BY j.queue_id, j.priority DESC, j.job_id;
 END $$;
 
-CREATE FUNCTION match.claim_all(picks json, start_within_s integer) RETURNS TABLE(number integer, outcome text, job_id bigint, attempt integer, owner text, vo text, description json)
+CREATE FUNCTION job.steps(the_jobs bigint[]) RETURNS TABLE(job_id bigint, number integer, at timestamp with time zone, state text, minor_status text, application_status text, attempt integer, source text, event_id uuid)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT h.job_id, h.number, h.at, h.state, h.minor_status, h.application_status, h.attempt, h.source, h.event_id
+    FROM job.history h WHERE h.job_id = ANY (the_jobs)
+    UNION ALL
+    SELECT j, r.number, r.at, r.state, r.minor_status, r.application_status, r.attempt, r.source, r.event_id
+    FROM unnest(the_jobs) j JOIN job.history_ranges r ON r.jobs @> j
+$$;
+
+CREATE FUNCTION job.store(rows json, the_submission uuid, first_job_id bigint, the_owner text, the_group text, the_vo text, the_template bigint, the_state text, the_minor text, happened_at timestamp with time zone) RETURNS void
+    LANGUAGE sql
+    AS $$
+    INSERT INTO job.jobs (job_id, submission, owner, owner_group, vo, job_name, job_group, job_type, state, minor_status,
+                          priority, description, template_id, place, cells, shape, submitted_at, changed_at)
+    SELECT first_job_id + r.place, the_submission, the_owner, the_group, the_vo, r.job_name, r.job_group, r.job_type, the_state,
+           the_minor, r.priority, r.description, the_template, CASE WHEN the_template IS NOT NULL THEN r.place END, r.cells,
+           r.shape, happened_at, happened_at
+    FROM json_to_recordset(rows) AS r (place integer, job_name text, job_group text, job_type text, priority integer,
+                                       description json, cells json, shape integer)
+$$;
+
+CREATE FUNCTION match.claim_all(picks json, start_within_s integer) RETURNS TABLE(number integer, outcome text, job_id bigint, attempt integer, owner text, vo text, description json, template_id bigint, place integer, cells json)
     LANGUAGE plpgsql
     AS $$
 #variable_conflict use_column
@@ -541,7 +588,7 @@ BEGIN
         INSERT INTO match.claims (pilot_id, request_id, job_id, attempt, claimed_at, site, ce, owner, owner_group, vo, job_type,
                                   job_group, processors)
         SELECT pilot_id, request_id, job_id, attempt, changed_at, site, ce, owner, owner_group, vo,
-               coalesce(description->>'JobType', 'User'), job_group, processors
+               job_type, job_group, processors
         FROM moved
     ), armed AS (
         INSERT INTO bus.timers
@@ -549,9 +596,9 @@ BEGIN
                jsonb_build_object('job_id', job_id, 'attempt', attempt)
         FROM moved ON CONFLICT (timer) DO UPDATE SET due_at = excluded.due_at, data = excluded.data
     )
-    SELECT m.number, 'claimed', m.job_id, m.attempt, m.owner, m.vo, m.description FROM moved m
+    SELECT m.number, 'claimed', m.job_id, m.attempt, m.owner, m.vo, m.description, m.template_id, m.place, m.cells FROM moved m
     UNION ALL
-    SELECT s.number, s.outcome, j.job_id, j.attempt, j.owner, j.vo, j.description
+    SELECT s.number, s.outcome, j.job_id, j.attempt, j.owner, j.vo, j.description, j.template_id, j.place, j.cells
     FROM settled s LEFT JOIN job.jobs j ON j.job_id = s.job_id;
 END $$;
 
@@ -1233,10 +1280,6 @@ CREATE TABLE file.uses (
     digest text NOT NULL
 );
 
-CREATE TABLE job.counter (
-    last_job_id bigint NOT NULL
-);
-
 CREATE TABLE job.group_counts (
     vo text NOT NULL,
     owner_group text NOT NULL,
@@ -1292,6 +1335,25 @@ CREATE TABLE job.history (
     event_id uuid
 );
 
+CREATE TABLE job.history_ranges (
+    jobs int8range NOT NULL,
+    number integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    state text NOT NULL,
+    minor_status text NOT NULL,
+    application_status text DEFAULT ''::text NOT NULL,
+    attempt integer NOT NULL,
+    source text NOT NULL,
+    event_id uuid
+);
+
+CREATE SEQUENCE job.ids
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
 CREATE TABLE job.jobs (
     job_id bigint NOT NULL,
     submission uuid NOT NULL,
@@ -1307,7 +1369,7 @@ CREATE TABLE job.jobs (
     reschedules integer DEFAULT 0 NOT NULL,
     version integer DEFAULT 1 NOT NULL,
     priority integer NOT NULL,
-    description json NOT NULL,
+    description json,
     queue_id bigint,
     site text,
     pilot_id text,
@@ -1316,7 +1378,20 @@ CREATE TABLE job.jobs (
     output_bytes bigint,
     submitted_at timestamp with time zone NOT NULL,
     changed_at timestamp with time zone NOT NULL,
-    isolation text
+    isolation text,
+    template_id bigint,
+    place integer,
+    cells json,
+    shape integer,
+    job_type text DEFAULT 'User'::text NOT NULL,
+    CONSTRAINT jobs_check CHECK (((description IS NOT NULL) OR (template_id IS NOT NULL)))
+);
+
+CREATE TABLE job.shapes (
+    submission uuid NOT NULL,
+    shape integer NOT NULL,
+    digest text NOT NULL,
+    requirements jsonb NOT NULL
 );
 
 CREATE VIEW job.shown AS
@@ -1346,7 +1421,29 @@ CREATE TABLE job.submissions (
     digest text NOT NULL,
     first_job_id bigint NOT NULL,
     count integer NOT NULL,
-    submitted_at timestamp with time zone NOT NULL
+    submitted_at timestamp with time zone NOT NULL,
+    state text DEFAULT 'Received'::text NOT NULL,
+    expires_at timestamp with time zone,
+    confirmed_at timestamp with time zone,
+    owner_group text DEFAULT ''::text NOT NULL,
+    vo text DEFAULT ''::text NOT NULL,
+    event uuid,
+    CONSTRAINT submissions_state_check CHECK ((state = ANY (ARRAY['Submitting'::text, 'Received'::text, 'Removed'::text])))
+);
+
+CREATE TABLE job.templates (
+    template_id bigint NOT NULL,
+    submission uuid NOT NULL,
+    body json NOT NULL
+);
+
+ALTER TABLE job.templates ALTER COLUMN template_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME job.templates_template_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE job.usage (
@@ -1712,8 +1809,17 @@ ALTER TABLE ONLY job.history
 ALTER TABLE ONLY job.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_id);
 
+ALTER TABLE ONLY job.shapes
+    ADD CONSTRAINT shapes_pkey PRIMARY KEY (submission, shape);
+
 ALTER TABLE ONLY job.submissions
     ADD CONSTRAINT submissions_pkey PRIMARY KEY (submission);
+
+ALTER TABLE ONLY job.templates
+    ADD CONSTRAINT templates_pkey PRIMARY KEY (template_id);
+
+ALTER TABLE ONLY job.templates
+    ADD CONSTRAINT templates_submission_key UNIQUE (submission);
 
 ALTER TABLE ONLY job.usage
     ADD CONSTRAINT usage_pkey PRIMARY KEY (job_id);
@@ -1844,6 +1950,8 @@ CREATE INDEX sandboxes_in_use_at ON file.sandboxes USING btree (in_use_at);
 
 CREATE INDEX uses_digest ON file.uses USING btree (digest);
 
+CREATE INDEX history_ranges_jobs ON job.history_ranges USING gist (jobs);
+
 CREATE INDEX jobs_group ON job.jobs USING btree (owner_group, job_id);
 
 CREATE INDEX jobs_job_group ON job.jobs USING btree (job_group, job_id) WHERE (job_group <> 'NoGroup'::text);
@@ -1914,6 +2022,8 @@ CREATE TRIGGER groups_of_updated AFTER UPDATE ON job.jobs REFERENCING OLD TABLE 
 
 CREATE TRIGGER inputs_of_inserted AFTER INSERT ON job.jobs REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION file.note_inputs();
 
+CREATE TRIGGER inputs_of_template AFTER INSERT ON job.templates FOR EACH ROW EXECUTE FUNCTION file.note_template();
+
 CREATE TRIGGER sandboxes_of_deleted AFTER DELETE ON job.jobs REFERENCING OLD TABLE AS stale FOR EACH STATEMENT EXECUTE FUNCTION file.let_go();
 
 ALTER TABLE ONLY bus.unsent
@@ -1921,9 +2031,6 @@ ALTER TABLE ONLY bus.unsent
 
 ALTER TABLE ONLY job.history
     ADD CONSTRAINT history_job_id_fkey FOREIGN KEY (job_id) REFERENCES job.jobs(job_id) ON DELETE CASCADE;
-
-ALTER TABLE ONLY job.jobs
-    ADD CONSTRAINT jobs_submission_fkey FOREIGN KEY (submission) REFERENCES job.submissions(submission);
 
 ALTER TABLE ONLY job.usage
     ADD CONSTRAINT usage_job_id_fkey FOREIGN KEY (job_id) REFERENCES job.jobs(job_id) ON DELETE CASCADE;
