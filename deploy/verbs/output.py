@@ -27,6 +27,7 @@ from deploy.verbs.common import (
 
 def run(
     jobs: select.Words = None,
+    directory: Annotated[Path, typer.Option("--dir", help="Where the folders go.")] = Path(),
     group: select.Group = "",
     submission: select.Submission = "",
     state: select.States = None,
@@ -35,7 +36,6 @@ def run(
     site: select.Site = "",
     since: select.Since = "",
     until: select.Until = "",
-    directory: Annotated[Path, typer.Option("--dir", help="Where the folders go.")] = Path(),
     json: Json = False,  # noqa: FBT002 - an option of the command line
 ) -> None:
     """Fetch the output sandboxes of jobs."""
