@@ -26,6 +26,7 @@ from deploy.verbs.common import (
 
 def run(
     jobs: select.Words = None,
+    directory: Annotated[Path, typer.Option("--dir", help="Where the folders go.")] = Path(),
     group: select.Group = "",
     submission: select.Submission = "",
     state: select.States = None,
@@ -34,7 +35,6 @@ def run(
     site: select.Site = "",
     since: select.Since = "",
     until: select.Until = "",
-    directory: Annotated[Path, typer.Option("--dir", help="Where the folders go.")] = Path(),
     side_by_side: Annotated[int, typer.Option("--parallel", min=1, max=64, help="How many at a time.")] = SIDE_BY_SIDE,
     json: Json = False,  # noqa: FBT002 - an option of the command line
 ) -> None:
