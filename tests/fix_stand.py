@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -50,7 +51,7 @@ def stand(vhost: Vhost, spawn: Spawn, tmp_path_factory: pytest.TempPathFactory) 
         PILOTBUS_TLS_KEY=os.environ["PILOTBUS_TLS_KEY"],
         PILOTBUS_SANDBOX_DIR=str(place / "sandboxes"),
         PILOTBUS_SANDBOX_URL=f"https://{bind}",
-        PILOTBUS_SANDBOX_SECRET="only-for-this-test",
+        PILOTBUS_SANDBOX_SECRET=secrets.token_hex(16),
     )
     build(place / "pilot.pyz")
     (place / "work").mkdir()

@@ -5,6 +5,7 @@ What was fetched before is not fetched again, and what broke off is gone on with
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -42,23 +43,32 @@ def run(
     named = {"group": group, "submission": submission, "states": state, "site": site, "since": since, "until": until}
     asked = select.named(select.selection(jobs, owner=owner, owner_group=owner_group, **named))
     fetched: dict[int, list[str]] = {}
-    refused: dict[int, Output] = {}
+    refused: dict[int, str] = {}
+    came, code = 0, 0
     with client("output") as bus, progress() as bar:
         ids = [job["job_id"] for job in select.every_job(bus, asked) if jobs or "output" in job]
         for output in bar.track(fetch(bus, ids, directory, side_by_side), total=len(ids), description="outputs"):
-            if output.code:
-                refused[output.job_id] = output
+            came += not output.code
+            code = code or CODES.get(output.code, PARTIAL if output.code else 0)
+            if json:
+                kept = {output.job_id: output.reason} if output.code else {}
+                refused.update(kept)
+                fetched.update({} if kept else {output.job_id: names(output, directory)})
             else:
-                own = directory / str(output.job_id)
-                fetched[output.job_id] = [str(path.relative_to(own)) for path in output.files]
+                tell(output)
     if json:
-        print_json({"fetched": fetched, "refused": {job_id: output.reason for job_id, output in refused.items()}})
-    else:
-        for job_id, names in fetched.items():
-            print(*(directory / str(job_id) / name for name in names), sep="\n")  # noqa: T201 - this is the data
-        for output in refused.values():
-            talk.print(f"pilotbus: {output.reason}", markup=False, soft_wrap=True)
-    if refused:
-        first = next(iter(refused.values()))
-        code = PARTIAL if fetched else CODES.get(first.code, PARTIAL)
-        raise Failure(f"{len(refused)} of {len(ids)} jobs have no output to fetch", code)
+        print_json({"fetched": fetched, "refused": refused})
+    if code:
+        raise Failure(f"{len(ids) - came} of {len(ids)} jobs have no output to fetch", PARTIAL if came else code)
+
+
+def names(output: Output, directory: Path) -> list[str]:
+    """Its files as they are called in the job's folder."""
+    return [str(path.relative_to(directory / str(output.job_id))) for path in output.files]
+
+
+def tell(output: Output) -> None:
+    """The files on standard output, or why there are none."""
+    sys.stdout.writelines(f"{path}\n" for path in output.files)
+    if output.code:
+        talk.print(f"pilotbus: {output.reason}", markup=False, soft_wrap=True)
