@@ -168,7 +168,8 @@ def _launch_epmd(directory: Path, home: Path, port: int) -> None:
     link = home / "epmd"
     link.unlink(missing_ok=True)
     link.symlink_to(program)
-    process.launch(directory, "epmd", [str(link), "-address", "127.0.0.1", "-port", str(port)], {})
+    if process.leader_of(directory, "epmd") is None:  # it outlives a broker that was killed
+        process.launch(directory, "epmd", [str(link), "-address", "127.0.0.1", "-port", str(port)], {})
 
     def answers() -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
