@@ -14,6 +14,7 @@ import pytest
 from bus.apply import Words
 from bus.broker_events import BrokerEventsLoop, failed, told
 from bus.publisher import parameters
+from bus.pulse import Pulse
 from bus.runner import Runner
 from tests.attacks.thief import Stomp
 from tests.bus.test_life_of_an_event import until
@@ -69,7 +70,7 @@ def test_a_broker_without_the_plugin_is_warned_of_once_and_no_more(
     vhost: Vhost, test_dsn: str, words: Words, capsys: pytest.CaptureFixture[str]
 ) -> None:
     about: dict[str, Any] = {"url": vhost.service_url, "ca_file": vhost.ca_file, "dsn": test_dsn, "words": words}
-    loop = BrokerEventsLoop("", **about, topology=None, send=lambda _stored: None)
+    loop = BrokerEventsLoop("", **about, topology=None, send=lambda _stored: None, pulse=Pulse())
     loop.start()
     with contextlib.closing(loop.transport):
         assert loop.ready.wait(0)
