@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
-from schemas.rules.attributes import NEEDED, DescriptionError
+from schemas.rules.attributes import DescriptionError
 from schemas.rules.description import normalise
+from schemas.rules.matching import NEEDED
 from schemas.rules.parametric import count, expand, is_parametric
 from schemas.rules.placed import Placed, body_of, body_of_table
 from schemas.rules.rows import Lined, from_json_lines, from_table

@@ -31,11 +31,6 @@ LISTS = (
     "InputSandbox", "OutputSandbox", "InputData", "OutputData", "OutputSE", "Site", "BannedSites", "GridCE",
     "Platform", "Tags", "JobPath", "ExecutionEnvironment",
 )  # fmt: skip
-# what says where a job can run: nothing else of its description is looked at for that
-NEEDED = (
-    "CPUTime", "Site", "BannedSites", "GridCE", "Platform", "JobType", "Tags", "MinRAM", "MinDisk", "NumberOfProcessors",
-    "MinNumberOfProcessors", "MaxNumberOfProcessors", "WholeNode", "NumberOfGPUs",
-)  # fmt: skip
 SEQUENCES = ("Parameters", "ParameterStart", "ParameterStep", "ParameterFactor")
 OTHERS = ("WholeNode", "Parameter", *SEQUENCES)
 DEFAULTS = {

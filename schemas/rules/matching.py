@@ -8,12 +8,16 @@ import json
 import string
 from typing import TYPE_CHECKING, Any
 
-from schemas.rules.attributes import NEEDED
 from schemas.rules.isolation import is_enough
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+# what says where a job can run: nothing else of its description is looked at for that
+NEEDED = (
+    "CPUTime", "Site", "BannedSites", "GridCE", "Platform", "JobType", "Tags", "MinRAM", "MinDisk", "NumberOfProcessors",
+    "MinNumberOfProcessors", "MaxNumberOfProcessors", "WholeNode", "NumberOfGPUs",
+)  # fmt: skip
 CPU_TIME_SEGMENTS_S = (
     360, 1800, 3600, 21_600, 43_200, 86_400, 172_800, 259_200, 345_600, 518_400, 691_200, 864_000, 1_080_000,
 )  # fmt: skip

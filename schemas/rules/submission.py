@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from schemas.rules.attributes import NEEDED, DescriptionError
-from schemas.rules.matching import digest, never, requirements
+from schemas.rules.attributes import DescriptionError
+from schemas.rules.matching import NEEDED, digest, never, requirements
 from schemas.rules.rights import acting, may
 
 if TYPE_CHECKING:

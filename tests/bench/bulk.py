@@ -29,8 +29,8 @@ from rich.table import Table
 
 from bus.apply import Words
 from bus.client import Client
-from bus.transfer import upload
 from bus.settings import Settings, settings
+from bus.transfer import upload
 from deploy.migrate import migrate
 from tests.bench.load import empty
 from tests.bench.match_house import end, ready

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.rules import submission
-from schemas.rules.attributes import DEFAULTS, NEEDED, DescriptionError
+from schemas.rules.attributes import DEFAULTS, DescriptionError
 from schemas.rules.description import normalise
-from schemas.rules.matching import digest, requirements
+from schemas.rules.matching import NEEDED, digest, requirements
 from schemas.rules.submission import MOST_BYTES, Denied, Judge, Owner, labels, owner_of
 
 ADA = Owner("ada", "bes_user", "bes")
