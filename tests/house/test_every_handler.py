@@ -26,7 +26,8 @@ ITS_OWN_CLOCK = {
 }
 JOBS_AND_SITES = """
 INSERT INTO site.sites VALUES ('CLOUD.CNIC.cn', '', 'active', NULL, NULL, NULL, '{}', '2026-01-01T00:00:00Z');
-INSERT INTO job.submissions VALUES ('7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01', 'ada', '', 1, 5, '2026-01-01T00:00:00Z');
+INSERT INTO job.submissions (submission, owner, owner_group, vo, digest, first_job_id, count, submitted_at)
+VALUES ('7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01', 'ada', 'local_user', 'local', '', 1, 5, '2026-01-01T00:00:00Z');
 SELECT setval('job.ids', 5);
 INSERT INTO match.queues (digest, requirements) VALUES ('d', '{"Owner": "ada"}');
 INSERT INTO job.jobs (job_id, submission, owner, owner_group, vo, job_name, job_group, state, minor_status, priority, description,
