@@ -18,17 +18,14 @@ NEEDED = (
     "CPUTime", "Site", "BannedSites", "GridCE", "Platform", "JobType", "Tags", "MinRAM", "MinDisk", "NumberOfProcessors",
     "MinNumberOfProcessors", "MaxNumberOfProcessors", "WholeNode", "NumberOfGPUs",
 )  # fmt: skip
-CPU_TIME_SEGMENTS_S = (
-    360, 1800, 3600, 21_600, 43_200, 86_400, 172_800, 259_200, 345_600, 518_400, 691_200, 864_000, 1_080_000,
-)  # fmt: skip
+CPU_TIME_SEGMENTS_S = (360, 1800, 3600, 21_600, 43_200, 86_400, 172_800, 259_200, 345_600, 518_400, 691_200, 864_000, 1_080_000)
 MOST_PROCESSORS = 1024
 MULTI_PROCESSOR = "MultiProcessor"
 TEST = "Test"  # the one JobType that a banned site takes
 WHOLE_NODE = "WholeNode"
 
 # A resource of N processors offers the tags 1Processors … NProcessors; looking up N is the same without making them.
-PROCESSORS_OF_TAG = {f"{number}Processors": number for number in range(1, MOST_PROCESSORS + 1)}
-PROCESSORS_OF_TAG[MULTI_PROCESSOR] = 2
+PROCESSORS_OF_TAG = {f"{number}Processors": number for number in range(1, MOST_PROCESSORS + 1)} | {MULTI_PROCESSOR: 2}
 FIELDS = (("GridCE", "GridCEs"), ("Site", "Sites"), ("Platform", "Platforms"), ("JobType", "JobTypes"))
 BANNED_FIELDS = tuple((f"Banned{field}", fields) for field, fields in (*FIELDS, ("Tag", "Tags")))
 OWNERSHIP = (("VirtualOrganization", "VO"), ("OwnerGroup", "OwnerGroup"), ("Owner", "Owner"))
