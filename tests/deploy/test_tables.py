@@ -96,6 +96,21 @@ def test_claims_of_jobs_that_are_gone_or_over_are_released_and_use_nothing(dsn: 
         assert made.execute("SELECT owner_group, owner, processors FROM share.usage").fetchall() == [("bes_user", "ada", 1)]
 
 
+def test_ids_go_on_after_those_that_were_given_and_old_submissions_are_received_ones(dsn: str) -> None:
+    rows = """
+        UPDATE job.counter SET last_job_id = 2;
+        INSERT INTO job.submissions VALUES ('7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01', 'ada', 'x', 1, 2, now());
+        INSERT INTO job.jobs (job_id, submission, owner, owner_group, vo, job_name, job_group, state, minor_status, priority,
+                              description, submitted_at, changed_at)
+        SELECT n, '7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01', 'ada', 'bes_user', 'bes', 'x', 'x', 'Waiting', 'x', 1,
+               description::json, now(), now()
+        FROM (VALUES (1, '{"JobType": "Merge"}'), (2, '{}')) j (n, description);"""
+    with grown(dsn, "0022_pre_bulk.sql", rows) as made:
+        assert made.execute("SELECT job.allot(3), job.allot(1)").fetchone() == (3, 6)
+        assert made.execute("SELECT job_type FROM job.jobs ORDER BY job_id").fetchall() == [("Merge",), ("User",)]
+        assert made.execute("SELECT state, owner_group, vo FROM job.submissions").fetchall() == [("Received", "bes_user", "bes")]
+
+
 def test_lines_of_the_old_table_are_in_chunks(dsn: str) -> None:
     written = """INSERT INTO log.lines
         SELECT '7', 1, 'std.out', n + (n > 250)::int * 10, '2026-01-01T00:00:00Z', 'line "' || n
