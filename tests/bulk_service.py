@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import urllib.parse
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -84,7 +83,7 @@ def serving(vhost: Vhost, bulk: Bulk, cut: Any = lambda: None) -> Iterator[Bulk]
     for kind in ("bulk.submit.v1", "bulk.confirm.v1"):
         transport.bind(queue, "requests", f"*.{kind}.#")
     transport.consume(queue, no_ack=True)
-    _alone(vhost, queue)
+    _alone(vhost, transport, queue)
 
     def serve() -> None:
         while not ended.is_set():
@@ -101,12 +100,11 @@ def serving(vhost: Vhost, bulk: Bulk, cut: Any = lambda: None) -> Iterator[Bulk]
         transport.close()
 
 
-def _alone(vhost: Vhost, queue: str) -> None:
+def _alone(vhost: Vhost, transport: Transport, queue: str) -> None:
     """The house's own service, if it has one, hears nothing of the exchange any more."""
     for binding in vhost.call("GET", f"exchanges/{vhost.name}/requests/bindings/source"):
         if binding["routing_key"].startswith("*.bulk.") and binding["destination"] != queue:
-            where = f"e/requests/q/{binding['destination']}/{urllib.parse.quote(binding['properties_key'], safe='')}"
-            vhost.call("DELETE", f"bindings/{vhost.name}/{where}")
+            transport._channel.queue_unbind(binding["destination"], "requests", binding["routing_key"])
 
 
 def _answer(transport: Transport, delivery: Delivery, bulk: Bulk, cut: Any) -> None:
