@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bus import Db, Event
+from schemas.rules.placed import described
 from schemas.rules.rights import may
 
 CONSUMES = ("job.show.v1",)
@@ -24,7 +25,7 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
     if job is None or reason:
         return [event.refuse("not_found", reason)]
     told = {name: job[name] for name in ("job_id", "submission", "reschedules")}
-    told |= {"attributes": job["description"] or {}, "parameters": job["measures"] or {}}
+    told |= {"attributes": described(job), "parameters": job["measures"] or {}}
     told["orders"] = [
         {name: value for name, value in order.items() if value is not None} for order in db.all("orders", job_id=job_id)
     ]

@@ -2,8 +2,10 @@
 SELECT "group", vo, properties FROM registry.standing(%(account)s);
 
 -- name: job
-SELECT j.job_id, j.owner, j.owner_group, j.vo, j.submission::text AS submission, j.reschedules, j.description, u.measures
-FROM job.jobs j LEFT JOIN job.usage u ON u.job_id = j.job_id AND u.attempt = j.attempt WHERE j.job_id = %(job_id)s;
+SELECT j.job_id, j.owner, j.owner_group, j.vo, j.submission::text AS submission, j.reschedules, j.description, t.body AS template,
+       j.place, j.cells, u.measures
+FROM job.jobs j LEFT JOIN job.templates t USING (template_id)
+LEFT JOIN job.usage u ON u.job_id = j.job_id AND u.attempt = j.attempt WHERE j.job_id = %(job_id)s;
 
 -- name: orders
 SELECT "order", attempt, pilot_id, requested_by, at, outcome, ended_at, reason FROM (
