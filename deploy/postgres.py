@@ -147,6 +147,7 @@ def _make(directory: Path, data: Path, initdb: list[str], postgres: list[str], p
     process.run_to_end(directory, "postgres-initdb", [*initdb, *options])
     # The single-user mode needs no listener, so the superuser never gets a password and can never log in.
     statements = f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{password}'\nCREATE DATABASE {DATABASE} OWNER {ROLE}\n"
+    statements += f"GRANT pg_checkpoint TO {ROLE}\n"  # benches end the writing of what they have loaded
     alone = [*postgres, "--single", "-D", str(data), "-c", "exit_on_error=on", "-c", "log_statement=none", "postgres"]
     process.run_to_end(directory, "postgres-roles", alone, statements)
     write_private(data / "pg_hba.conf", _HOST_RULES)
