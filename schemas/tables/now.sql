@@ -439,11 +439,10 @@ BEGIN
     came_with := ARRAY(SELECT DISTINCT j.submission FROM job.jobs j WHERE j.job_id = ANY (ids));
     DELETE FROM job.history h WHERE h.job_id = ANY (ids);
     DELETE FROM job.jobs j WHERE j.job_id = ANY (ids);
-    IF to_regclass('job.history_ranges') IS NOT NULL THEN -- what jobs of a submission had in common goes with the last of them
-        DELETE FROM job.history_ranges r USING job.emptied(came_with) e WHERE r.jobs <@ e.jobs;
-        DELETE FROM job.templates t USING job.emptied(came_with) e WHERE t.submission = e.submission;
-        DELETE FROM job.shapes s USING job.emptied(came_with) e WHERE s.submission = e.submission;
-    END IF;
+    -- what jobs of a submission had in common goes with the last of them
+    DELETE FROM job.history_ranges r USING job.emptied(came_with) e WHERE r.jobs <@ e.jobs;
+    DELETE FROM job.templates t USING job.emptied(came_with) e WHERE t.submission = e.submission;
+    DELETE FROM job.shapes s USING job.emptied(came_with) e WHERE s.submission = e.submission;
     RETURN cardinality(ids);
 END $$;
 
