@@ -162,7 +162,11 @@ class Publisher:
         if self._channel is None or not self._channel.is_open:
             batch.future.set_exception(Unavailable("the connection to the broker was lost"))
             return
-        pieces = list(in_pieces(map(self._framed, batch.messages), WRITE_BYTES))
+        try:
+            pieces = list(in_pieces(map(self._framed, batch.messages), WRITE_BYTES))
+        except ValueError as problem:  # a word that AMQP has no room for must not end the thread of all others
+            batch.future.set_exception(problem)
+            return
         for index, message in enumerate(batch.messages):
             self._number += 1
             self._sent[self._number] = (batch, index)
