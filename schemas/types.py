@@ -1983,6 +1983,7 @@ class SiteDescribedV1(TypedDict):
     max_ram_mb: NotRequired[int]
     max_cpu_time_s: NotRequired[int]
     tags: NotRequired[list[str]]
+    storage_elements: NotRequired[list[str]]
     pilot: NotRequired[SiteDescribedV1Pilot]
     status: Literal["active", "banned"]
     running_limits: NotRequired[list[SiteDescribedV1RunningLimits]]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from schemas.rules.attributes import DescriptionError
 from schemas.rules.description import normalise
@@ -13,10 +13,11 @@ from schemas.rules.matching import NEEDED
 from schemas.rules.parametric import count, expand, is_parametric
 from schemas.rules.placed import Placed, body_of, body_of_table
 from schemas.rules.rows import Lined, from_json_lines, from_table
-from schemas.rules.submission import LABELS, Judge, labels, refuse_size
+from schemas.rules.submission import LABELS, Judge, labels
 
 MOST_JOBS = 1_000_000
 ROWS_AT_ONCE = 2_000
+Verdict = TypeVar("Verdict")
 _VARYING = frozenset((*LABELS, *NEEDED))
 
 
@@ -86,11 +87,11 @@ def _of_one(description: dict[str, Any], judge: Judge, rows: Rows) -> Plan:
             rows.add(job, _judged(job, judge, rows))
         return Plan(rows.count, body, None)
     alike: dict[str, Any] = {}
-    for job in expand(description):
+    for place, job in enumerate(expand(description)):
         if alike:
-            refuse_size(job)
+            _named(place, judge.refuse, job)
         else:
-            alike = {"shape": judge.shape(job), **labels(job)}
+            alike = {"shape": _named(place, judge.shape, job), **labels(job)}
     return Plan(body["count"], body, alike)
 
 
@@ -104,10 +105,14 @@ def _of_table(description: dict[str, Any], text: Lined, judge: Judge, rows: Rows
 
 def _judged(job: Mapping[str, Any], judge: Judge, rows: Rows) -> int:
     _refuse_many(rows.count + 1)
+    return _named(rows.count, judge.shape, job)
+
+
+def _named(place: int, judged: Callable[[Mapping[str, Any]], Verdict], job: Mapping[str, Any]) -> Verdict:
     try:
-        return judge.shape(job)
+        return judged(job)
     except DescriptionError as problem:
-        raise DescriptionError(f"job {rows.count}: {problem}", problem.attribute) from problem
+        raise DescriptionError(f"job {place}: {problem}", problem.attribute) from problem
 
 
 def _refuse_many(jobs: int) -> None:

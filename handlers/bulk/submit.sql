@@ -10,7 +10,7 @@ FROM job.submissions WHERE submission = %(submission)s;
 SELECT "group", vo, properties FROM registry.standing(%(account)s);
 
 -- name: sites
-SELECT site, status, max_processors, max_ram_mb, max_cpu_time_s, tags FROM site.sites;
+SELECT site, status, max_processors, max_ram_mb, max_cpu_time_s, tags, storage_elements FROM site.sites;
 
 -- name: allot
 SELECT job.allot(%(count)s) AS first_job_id;

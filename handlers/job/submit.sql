@@ -5,7 +5,7 @@ SELECT owner, digest, first_job_id, count FROM job.submissions WHERE submission 
 SELECT "group", vo, properties FROM registry.standing(%(account)s);
 
 -- name: sites
-SELECT site, status, max_processors, max_ram_mb, max_cpu_time_s, tags FROM site.sites;
+SELECT site, status, max_processors, max_ram_mb, max_cpu_time_s, tags, storage_elements FROM site.sites;
 
 -- name: allot
 SELECT job.allot(%(count)s) AS first_job_id;

@@ -14,6 +14,7 @@ EMITS = ("match.released.v1",)
 
 OPTIONAL = {"description": "", "max_processors": None, "max_ram_mb": None, "max_cpu_time_s": None}
 LOST = {"beat_s": None, "lease_s": None, "when_lost": None}
+LISTS: dict[str, list[str]] = {"tags": [], "storage_elements": []}
 UNLIMITED = {"most": None, "delay_s": None, "burst": 1}
 
 
@@ -30,8 +31,8 @@ def limits(site: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def handle(event: Event, db: Db) -> Iterable[Event]:
     db.one("alone")
-    site = OPTIONAL | LOST | {"tags": []} | event.data
-    named = {name: site[name] for name in ("site", "status", "tags", *OPTIONAL, *LOST)}
+    site = OPTIONAL | LOST | LISTS | event.data
+    named = {name: site[name] for name in ("site", "status", *LISTS, *OPTIONAL, *LOST)}
     db.run("keep", at=event.time, pilot=json.dumps(site.get("pilot", {})), **named)
     db.run("limits", site=site["site"], at=event.time, limits=json.dumps(limits(site)))
     # it may let in what has waited

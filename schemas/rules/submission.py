@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.rules.attributes import DescriptionError
 from schemas.rules.matching import NEEDED, digest, never, requirements
 from schemas.rules.rights import acting, may
+from schemas.rules.storage import refuse_unstorable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,13 +55,23 @@ class Judge:
     def __init__(self, owner: Owner, sites: Sequence[Mapping[str, Any]]) -> None:
         """Judge by the sites that are known now."""
         self._owner, self._sites = owner, list(sites)
+        self._storage_elements = {name for site in sites for name in site.get("storage_elements", ())}
         self._shapes: dict[str, int] = {}
         self._by_digest: dict[str, int] = {}
         self.shapes: list[tuple[str, dict[str, Any]]] = []
 
+    def refuse(self, job: Mapping[str, Any]) -> None:
+        """Raise DescriptionError when the job can not be taken, whatever it needs of its worker node."""
+        size = len(json.dumps(job))
+        if size > MOST_BYTES:
+            raise DescriptionError(
+                f"a description of {size} bytes is more than {MOST_BYTES}; put what is large in the input sandbox"
+            )
+        refuse_unstorable(job, self._storage_elements)
+
     def shape(self, job: Mapping[str, Any]) -> int:
-        """Give the number of what the job needs, or raise DescriptionError when it is too large or can never run."""
-        refuse_size(job)
+        """Give the number of what the job needs, or raise DescriptionError when it is not taken or can never run."""
+        self.refuse(job)
         key = repr([job.get(name) for name in NEEDED])
         if key not in self._shapes:
             self._shapes[key] = self._known(requirements(job, self._owner.account, self._owner.group, self._owner.vo))
@@ -78,10 +89,3 @@ class Judge:
             self._by_digest[mark] = len(self.shapes)
             self.shapes.append((mark, needs))
         return self._by_digest[mark]
-
-
-def refuse_size(job: Mapping[str, Any]) -> None:
-    """Raise DescriptionError when the description is too large to travel."""
-    size = len(json.dumps(job))
-    if size > MOST_BYTES:
-        raise DescriptionError(f"a description of {size} bytes is more than {MOST_BYTES}; put what is large in the input sandbox")

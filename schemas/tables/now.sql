@@ -1724,6 +1724,7 @@ CREATE TABLE site.sites (
     lease_s integer,
     when_lost text,
     pilot jsonb DEFAULT '{}'::jsonb NOT NULL,
+    storage_elements text[] DEFAULT '{}'::text[] NOT NULL,
     CONSTRAINT sites_status_check CHECK ((status = ANY (ARRAY['active'::text, 'banned'::text]))),
     CONSTRAINT sites_when_lost_check CHECK ((when_lost = ANY (ARRAY['reschedule'::text, 'fail'::text])))
 );

@@ -130,6 +130,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"description": SWEEP | {"CPUTime": "%s", "ParameterStart": 499_998}}, "job 2: CPUTime must be 100 to 500000"),
     ({"description": SWEEP | {"MinNumberOfProcessors": "%s", "ParameterStart": 5}}, "job 2: the job needs 9 processors"),
     ({"description": SWEEP | {"Executable": "%s", "Parameters": ["a", "b", " "]}}, "job 2: Executable is missing"),
+    ({"description": SWEEP | {"OutputData": ["%s.root"]}}, "job 0: OutputData is for stored data, and no site has a storage"),
     ({"dataref": ref(LINES + b"{]\n")}, "line 4"),
     ({"dataref": ref(LINES + b'{"Executable": "x", "Site": "A.B.ch"}\n')}, "job 3: no site is called A.B.ch"),
     ({"dataref": ref(b"\n\n")}, "no job"),
@@ -150,6 +151,15 @@ def test_what_can_not_be_stored_whole_is_refused_whole_and_the_job_is_named(
 ) -> None:
     story.sql(SITE).when(submit(**asked), once=False, hands=SHELF)
     assert why in refused(story)
+
+
+def test_output_data_are_carried_where_a_site_has_the_storage_that_every_job_names(story: Story) -> None:
+    story.sql(SITE).sql("UPDATE site.sites SET storage_elements = '{USER-0,USER-1}'")
+    to = SWEEP | {"Parameters": 3, "OutputData": ["%s.root"], "OutputSE": ["USER-%n"], "OutputPath": "/run/%n"}
+    story.when(submit(description=to), once=False)
+    assert "job 2: OutputSE names USER-2, which no site has" in refused(story)
+    story.when(submit(description=to | {"Parameters": 2}), once=False)
+    assert states(story) == [("Submitting", 2)]
 
 
 def test_nothing_said_is_refused(story: Story) -> None:

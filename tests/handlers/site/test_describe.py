@@ -42,6 +42,13 @@ def test_an_older_description_that_comes_late_changes_nothing(story: Story) -> N
     assert story.rows(ROWS) == [("", "*", "*", 5, 0, None, 1, 1)]
 
 
+def test_the_storage_of_a_site_is_what_was_said_last(story: Story) -> None:
+    story.when(told(1, storage_elements=["USER"], tags=["GPU"]))
+    assert story.rows("SELECT storage_elements, tags FROM site.sites") == [(["USER"], ["GPU"])]
+    story.when(told(2))
+    assert story.rows("SELECT storage_elements, tags FROM site.sites") == [([], [])]
+
+
 def test_one_row_holds_all_that_is_said_of_the_same_jobs() -> None:
     said = {
         "running_limits": [by("*", "whatever", most=1), by("Owner", "ada", most=2), by("*", most=3)],
