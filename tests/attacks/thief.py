@@ -221,8 +221,11 @@ class Field:
         )
         rooms = ["job", "match", "pilot", "site", "registry", "trust", "proxy", "log", "share"]
         told = {"match.empties", "match.reasons", "match.offers"}
-        tables = [name for (name,) in self.db.execute(found, (rooms,)) if name not in told]
-        return [(name, sorted(map(repr, self.db.execute(f"SELECT * FROM {name}").fetchall()))) for name in tables]
+        folded = {"job.group_counts", "job.group_deltas"}  # by the clock, into what the view shows
+        tables = [name for (name,) in self.db.execute(found, (rooms,)) if name not in told | folded] + ["job.groups"]
+        return [
+            (name, sorted(map(repr, self.db.execute(f"SELECT * FROM {name}").fetchall()))) for name in (*tables, "job.groups")
+        ]
 
     def trusted(self) -> list[tuple[str, str]]:
         """The events that were believed, without those that only say what was not."""

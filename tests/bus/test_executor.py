@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -121,7 +122,8 @@ def test_what_no_node_could_run_is_refused_at_once(vhost: Vhost, house: Runner) 
 
 def test_the_runner_says_what_went_wrong_before_the_call(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text("import pilotbus\nimport nowhere\n")
-    command = [sys.executable, str(Path(pilotbus_call.__file__)), "bad.py", "f", "e30="]
+    runner = shutil.copy(pilotbus_call.__file__, tmp_path)  # it stands among a job's files, and not among the bus's
+    command = [sys.executable, runner, "bad.py", "f", "e30="]
     done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True)
     assert done.returncode == 1
     assert json.loads((tmp_path / "result.json").read_text()) == {"error": "ModuleNotFoundError: No module named 'nowhere'"}
