@@ -1,5 +1,6 @@
 # Every target first installs what is missing; `make help` lists them.
 PYTHON_IN_VENV := .venv/bin/python
+TEST_PROCESSES ?= $(if $(PILOTBUS_AMQP_URL),0,3)
 ROOMS := bus deploy handlers pilot schemas tests pilotbus.py
 
 .PHONY: help setup check test demo bench bench-bulk bench-connections bench-fleet bench-flood bench-match bench-pilot bench-shares attacks generate lock clean
@@ -18,8 +19,8 @@ check: setup ## style, types, who imports whom, known holes in libraries, secret
 	.venv/bin/lint-imports
 	$(PYTHON_IN_VENV) -m deploy.audit
 
-test: check ## check, then all tests against a private broker and database
-	$(PYTHON_IN_VENV) -m deploy.stack run --name test -- $(PYTHON_IN_VENV) -m pytest $(PYTEST_ARGS)
+test: check ## check, then all tests, each part against a private broker and database
+	$(PYTHON_IN_VENV) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 demo: setup ## jobs through pilots on this machine, from submission to output
 	$(PYTHON_IN_VENV) -m deploy.demo

@@ -8,7 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ("tests.fix_db", "tests.fix_broker", "tests.fix_house", "tests.fix_attacks", "tests.fix_stand")
+pytest_plugins = (
+    "tests.fix_stack",
+    "tests.fix_db",
+    "tests.fix_broker",
+    "tests.fix_house",
+    "tests.fix_attacks",
+    "tests.fix_stand",
+)
 
 ENDS_WITHIN_S = 10.0
 

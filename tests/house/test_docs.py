@@ -22,7 +22,6 @@ from bus.discover import Handler
 from bus.settings import Settings
 from deploy import main
 from deploy.verbs import common
-from schemas import catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("schemas", "bus", "handlers", "pilot", "deploy", "tests")
@@ -190,18 +189,14 @@ def plain(made: Path) -> dict[str, str]:
 
 
 def runs(path: Path, clone: Path) -> list[str]:
-    """The marked blocks as a shell runs them; Python is a file of its own, as functions of it want.
-
-    Those marked `lists` are run where the house takes lists of jobs.
-    """
-    marks = {"run", "lists"} if "bulk.submit.v1" in catalogue() else {"run"}
+    """The marked blocks as a shell runs them; Python is a file of its own, as functions of it want."""
     told = []
     for number, (mark, language, text) in enumerate(blocks(path)):
-        if mark in marks and language == "python":
+        if mark == "run" and language == "python":
             file = clone / f"{path.parent.name}_{number}.py"
             file.write_text(text)
             told.append(f"python {file.name}\n")
-        elif mark in marks:
+        elif mark == "run":
             told.append(text)
     return told
 
