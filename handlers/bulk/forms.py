@@ -9,6 +9,7 @@ from typing import IO, Any
 
 from schemas.rules.attributes import DescriptionError
 from schemas.rules.description import normalise
+from schemas.rules.inputs import inputs
 from schemas.rules.matching import NEEDED
 from schemas.rules.parametric import count, expand, is_parametric
 from schemas.rules.placed import Placed, body_of, body_of_table
@@ -16,7 +17,8 @@ from schemas.rules.rows import Lined, from_json_lines, from_table
 from schemas.rules.submission import LABELS, Judge, labels, refuse_size
 
 MOST_JOBS = 1_000_000
-ROWS_AT_ONCE = 2_000
+MOST_INPUTS = 100_000
+ROWS_AT_ONCE, BYTES_AT_ONCE = 2_000, 4 << 20
 _VARYING = frozenset((*LABELS, *NEEDED))
 
 
@@ -25,14 +27,25 @@ class Rows:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._held = file, list[str]()
+        self._held_bytes = 0
         self.count = 0
+        self.inputs: set[str] = set()
 
     def add(self, job: Mapping[str, Any], shape: int, **own: Any) -> None:
         """The next job has this of its own."""
-        self._held.append(json.dumps({"place": self.count, "shape": shape, **labels(job), **own}))
+        row = json.dumps({"place": self.count, "shape": shape, **labels(job), **own})
+        self._held.append(row)
+        self._held_bytes += len(row)
         self.count += 1
-        if len(self._held) == ROWS_AT_ONCE:
+        self.need(job)
+        if len(self._held) == ROWS_AT_ONCE or self._held_bytes > BYTES_AT_ONCE:
             self._write()
+
+    def need(self, job: Mapping[str, Any]) -> None:
+        """The job needs the sandboxes that it names. Raises DescriptionError when too many are needed."""
+        self.inputs.update(inputs(job))
+        if len(self.inputs) > MOST_INPUTS:
+            raise DescriptionError(f"the jobs name more than {MOST_INPUTS} input sandboxes; make several submissions of them")
 
     def pieces(self) -> Iterator[str]:
         """All of them, from the first."""
@@ -45,6 +58,7 @@ class Rows:
         if self._held:
             self._file.write(f"[{','.join(self._held)}]\n".encode())
             self._held.clear()
+            self._held_bytes = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +105,7 @@ def _of_one(description: dict[str, Any], judge: Judge, rows: Rows) -> Plan:
             refuse_size(job)
         else:
             alike = {"shape": judge.shape(job), **labels(job)}
+        rows.need(job)
     return Plan(body["count"], body, alike)
 
 

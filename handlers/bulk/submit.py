@@ -14,6 +14,7 @@ from bus.errors import Later
 from handlers.bulk.forms import Plan, Rows, plan
 from handlers.bulk.stored import Hands, text_of
 from schemas.rules.attributes import DescriptionError
+from schemas.rules.inputs import unknown
 from schemas.rules.submission import Denied, Judge, Owner, owner_of
 
 CONSUMES = ("bulk.submit.v1",)
@@ -60,7 +61,7 @@ def _submit(event: Event, db: Db, hands: Hands | None) -> Iterator[Event]:
         return
     dataref = asked.get("dataref")
     if dataref and (hands is None or hands.size_of(dataref["digest"]) is None):
-        yield event.refuse("not_found", f"the sandbox store does not have {dataref['digest']}: upload the rows before this")
+        yield event.refuse("not_found", unknown(dataref["digest"]))
         return
     with contextlib.ExitStack() as held:
         rows = Rows(held.enter_context(tempfile.TemporaryFile()))
@@ -72,9 +73,14 @@ def _submit(event: Event, db: Db, hands: Hands | None) -> Iterator[Event]:
         except (Denied, DescriptionError) as problem:
             yield event.refuse("denied" if isinstance(problem, Denied) else "invalid", str(problem))
             return
+        needed = json.dumps(sorted(rows.inputs))
+        if missing := db.one("missing", digests=needed):
+            yield event.refuse("not_found", unknown(missing["digest"]))
+            return
         # whatever was removed comes back under the ids that it had
         first = (known or db.one("allot", count=planned.count) or {})["first_job_id"]
         _store(event, db, owner, planned, rows, first)
+    db.run("need", submission=asked["submission"], digests=needed)
     _tell_shapes(event, db, judge)
     whose = {"owner": owner.account, "owner_group": owner.group, "vo": owner.vo}
     stored = {"submission": asked["submission"], "first_job_id": first, "count": planned.count}

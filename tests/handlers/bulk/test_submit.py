@@ -12,7 +12,7 @@ import pytest
 from handlers.bulk import forms
 from tests.fix_house import Story
 from tests.handlers.bulks import EXPIRED, SWEEP, Shelf, confirm, ref, states, stored, submit
-from tests.handlers.people import SITE, SUBMISSION, communities, event
+from tests.handlers.people import SITE, SUBMISSION, communities, event, put
 
 HANDLER = "bulk.submit"
 OTHER = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
@@ -160,7 +160,25 @@ def test_nothing_said_is_refused(story: Story) -> None:
 def test_rows_that_were_never_uploaded_are_not_found(story: Story) -> None:
     for hands in (Shelf(), None):
         story.sql(SITE + " ON CONFLICT DO NOTHING").when(submit(dataref=ref(LINES)), once=False, hands=hands)
-        assert "upload the rows" in refused(story, code="not_found")
+        assert "upload it before this" in refused(story, code="not_found")
+
+
+def test_an_input_that_the_store_does_not_have_or_just_removes_is_refused(story: Story) -> None:
+    there, gone = "ab" * 32, "cd" * 32
+    asked = submit(description=SWEEP | {"InputSandbox": ["SB:%s"], "Parameters": [there, gone]})
+    put(story.sql(SITE), there).when(asked, once=False)
+    assert refused(story, code="not_found") == f"the sandbox store does not have {gone}, or not any more: upload it before this"
+    put(story, gone).sql("UPDATE file.sandboxes SET removing_at = now() WHERE digest = %s", there).when(asked, once=False)
+    assert there in refused(story, code="not_found")
+    story.sql("UPDATE file.sandboxes SET removing_at = NULL").when(asked, once=False)
+    assert story.rows("SELECT digest FROM file.uses ORDER BY 1") == [(there,), (gone,)]
+
+
+def test_too_many_different_inputs_are_refused(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forms, "MOST_INPUTS", 4)
+    asked = submit(description=SWEEP | {"InputSandbox": ["SB:%s"], "Parameters": ["a", "b", "c", "d", "e"]})
+    story.sql(SITE).when(asked, once=False)
+    assert "more than 4 input sandboxes" in refused(story)
 
 
 def test_who_may_not_submit_gets_no_job(story: Story) -> None:

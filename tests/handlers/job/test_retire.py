@@ -67,7 +67,7 @@ def used(story: Story) -> list[tuple[Any, ...]]:
 def test_the_input_of_a_submission_is_let_go_with_its_last_job(story: Story) -> None:
     submitted(story, 3, InputSandbox=[f"SB:{DIGEST}", "LFN:/bes/x"])
     assert used(story) == [(DIGEST,)]
-    story.sql("INSERT INTO file.sandboxes VALUES (%s, 1, '2026-01-01')", DIGEST)
+    story.sql("UPDATE file.sandboxes SET in_use_at = '2026-01-01'")
     story.sql("UPDATE job.jobs SET state = 'Deleted'")
     aged(story, 2, "job_id < 3").when(minute(), hands=DAYS)
     assert used(story) == [(DIGEST,)]

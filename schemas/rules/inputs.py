@@ -1,0 +1,21 @@
+"""The input sandboxes that a description names, by their digests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STORED = "SB:"
+
+
+def inputs(description: Mapping[str, Any]) -> list[str]:
+    """Give what stands behind SB: in the InputSandbox, in order; whether the store has it, is another question."""
+    named = description.get("InputSandbox", ())
+    return [str(entry)[len(STORED) :] for entry in named if str(entry).startswith(STORED)]
+
+
+def unknown(digest: str) -> str:
+    """Give the sentence that refuses a description whose input is not in the store."""
+    return f"the sandbox store does not have {digest:.80}, or not any more: upload it before this"
