@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 from bus import Db, Event
-from bus.errors import Later
+from bus.errors import Conflict, Later
 from handlers.bulk.forms import Plan, Rows, plan
 from handlers.bulk.stored import Hands, text_of
 from schemas.rules.attributes import DescriptionError
@@ -85,7 +85,9 @@ def _submit(event: Event, db: Db, hands: Hands | None) -> Iterator[Event]:
     whose = {"owner": owner.account, "owner_group": owner.group, "vo": owner.vo}
     stored = {"submission": asked["submission"], "first_job_id": first, "count": planned.count}
     expires_s = asked.get("expires_s", EXPIRES_S)
-    accepted = db.one("accept", digest=digest, expires_s=expires_s, at=event.time, event_id=event.id, **stored, **whose) or {}
+    accepted = db.one("accept", digest=digest, expires_s=expires_s, at=event.time, event_id=event.id, **stored, **whose)
+    if accepted is None:
+        raise Conflict(f"submission {asked['submission']} was used meanwhile")
     told = stored | whose | {"last_job_id": first + planned.count - 1, "expires_at": accepted["expires_at"]}
     yield event.answer("bulk.submitted.v1", asked["submission"], told).of(owner.account, owner.vo)
     yield event.reply(shown(event, stored | accepted))

@@ -50,6 +50,8 @@ WITH accepted AS (
     ON CONFLICT (submission) DO UPDATE
     SET owner_group = excluded.owner_group, vo = excluded.vo, submitted_at = excluded.submitted_at, event = excluded.event,
         state = excluded.state, expires_at = excluded.expires_at
+    -- else somebody has used the key meanwhile
+    WHERE known.state = 'Removed' AND known.digest = excluded.digest
     RETURNING submission, state, expires_at
 ), armed AS (
     INSERT INTO bus.timers (timer, due_at, type, subject, data)

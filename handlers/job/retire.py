@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from bus import Db, Event
-from handlers.job.delete import DELETABLE, facts
+from handlers.job.delete import facts
 
 CONSUMES = ("clock.minute.v1",)
 EMITS = ("job.deleted.v1", "bulk.deleted.v1")
@@ -31,8 +31,9 @@ def handle(event: Event, db: Db, hands: Mapping[str, int]) -> Iterable[Event]:
     deleted = []
     for state in RETIRED:
         if state in until:
-            outdated = {"state": state, "until": until[state], "most": MOST}
-            deleted += db.all("retire", legal=DELETABLE, at=event.time, event_id=event.id, **outdated)
+            # one that is just moved on is not to be deleted, whatever it became
+            outdated = {"state": state, "until": until[state], "most": MOST, "legal": [state]}
+            deleted += db.all("retire", at=event.time, event_id=event.id, **outdated)
     for _ in range(TIMES):
         if "Deleted" not in until or not (db.one("purge", until=until["Deleted"], most=MOST) or {})["purged"]:
             break

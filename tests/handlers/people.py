@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
+from concurrent.futures import Future
 from typing import Any
 
 from bus.event import Event
@@ -66,6 +67,12 @@ def waiting(story: Story, count: int = 1, **description: Any) -> Story:
         story.given("job.check", event("job.submitted.v1", job_id, {"job_id": job_id}))
         story.given("job.schedule", event("job.checked.v1", job_id, {"job_id": job_id, "attempt": 1}))
     return story
+
+
+def until_locked(story: Story, work: Future[Any]) -> None:
+    """The work waits for a lock that somebody else has."""
+    while not story.rows("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"):
+        assert not work.done(), work.result()
 
 
 def match_request(pilot_id: str = "p1", request_id: str = "", **resource: Any) -> Event:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
 
+from bus.apply import Words, apply
+from bus.discover import Handler
+from bus.errors import Conflict
 from handlers.bulk import forms
 from tests.fix_house import Story
 from tests.handlers.bulks import EXPIRED, SWEEP, Shelf, confirm, ref, states, stored, submit
-from tests.handlers.people import SITE, SUBMISSION, communities, event, put
+from tests.handlers.people import SITE, SUBMISSION, communities, event, put, until_locked
 
 HANDLER = "bulk.submit"
 OTHER = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
@@ -77,6 +81,27 @@ def test_a_key_used_for_something_else_or_by_somebody_else_is_a_conflict(story: 
     for other in (submit(description=SWEEP | {"Parameters": 6}), submit("bob"), submit(submission=OTHER)):
         story.when(other, once=False).then(("request.refused.v1.reply", {"code": "conflict"}))
     story.given("bulk.expire", EXPIRED).when(submit("bob"), once=False).then(("request.refused.v1.reply", {"code": "conflict"}))
+
+
+def test_a_key_that_somebody_else_uses_just_then_stays_theirs(
+    story: Story, found: dict[str, Handler], words: Words, test_dsn: str
+) -> None:
+    story.sql(SITE)
+    single = event("job.submit.v1", SUBMISSION, {"submission": SUBMISSION, "description": SWEEP | {"Parameters": 2}})
+
+    def hand_in() -> None:
+        with psycopg.connect(test_dsn, autocommit=True) as own:
+            apply(found[HANDLER], [submit()], own, words, once=False)
+
+    with ThreadPoolExecutor(1) as pool:
+        with psycopg.connect(test_dsn) as other, other.transaction():
+            apply(found["job.submit"], [single], other, words, once=False)
+            handing = pool.submit(hand_in)
+            until_locked(story, handing)
+        with pytest.raises(Conflict):
+            handing.result(20)
+    assert states(story) == [("Received", 2)]
+    assert story.rows("SELECT state, count FROM job.submissions") == [("Received", 2)]
 
 
 def test_ids_of_two_submissions_do_not_mix_and_of_a_failed_one_are_never_used_again(story: Story) -> None:

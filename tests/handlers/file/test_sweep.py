@@ -95,7 +95,7 @@ def test_what_a_submission_that_is_just_being_stored_names_is_not_removed(
     digest = kept(story, store, "needed")
     asked = submit(description=SWEEP | {"InputSandbox": [f"SB:{digest}"]})
     story.sql(SITE)
-    with psycopg.connect(test_dsn) as other:
+    with psycopg.connect(test_dsn) as other, other.transaction():
         apply(found["bulk.submit"], [asked], other, words, once=False)
         swept(story, store)
         assert store.size_of(digest) == 6

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
+
+from bus.apply import Words, apply
+from bus.discover import Handler
 from bus.event import Event
 from handlers.job.retire import decide
 from tests.fix_house import Story
 from tests.handlers.job.test_kill import facts, many
-from tests.handlers.people import event, submitted
+from tests.handlers.people import event, submitted, until_locked
 
 HANDLER = "job.retire"
 DAYS = {"Done": 7, "Failed": 7, "Killed": 7, "Deleted": 1}
@@ -46,6 +51,24 @@ def test_what_was_over_for_long_is_deleted_and_what_waits_is_not(story: Story) -
     story.when(minute(), hands=DAYS | {"Deleted": -1})
     assert [kind for kind, _ in facts(story)] == ["bulk.deleted.v1"]
     assert story.answers[0].data["requested_by"] == "pilotbus"
+
+
+def test_a_job_that_is_just_being_rescheduled_is_left_alone(
+    story: Story, found: dict[str, Handler], words: Words, test_dsn: str
+) -> None:
+    aged(many(story, 1, "Failed"), 8)
+
+    def retire() -> None:
+        with psycopg.connect(test_dsn, autocommit=True) as own:
+            apply(found[HANDLER], [minute()], own, words, hands=DAYS)
+
+    with ThreadPoolExecutor(1) as pool:
+        with psycopg.connect(test_dsn) as other, other.transaction():
+            apply(found["job.reschedule"], [event("job.reschedule.v1", "_", {"job_ids": [1]})], other, words, once=False)
+            retiring = pool.submit(retire)
+            until_locked(story, retiring)
+        retiring.result(20)
+    assert states(story) == {"Rescheduled": 1}
 
 
 def test_what_was_deleted_for_long_is_gone_with_its_history(story: Story) -> None:
