@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -18,6 +19,7 @@ from schemas.rules.submission import LABELS, Judge, labels, refuse_size
 
 MOST_JOBS = 1_000_000
 MOST_INPUTS = 100_000
+MOST_CPU_S = 300  # a million jobs take a tenth of it
 ROWS_AT_ONCE, BYTES_AT_ONCE = 2_000, 4 << 20
 _VARYING = frozenset((*LABELS, *NEEDED))
 
@@ -83,7 +85,7 @@ def plan(asked: Mapping[str, Any], text: Lined | None, judge: Judge, rows: Rows)
         return _of_table(description, text, judge, rows)
     if description is not None:
         raise DescriptionError("a description goes with a table; each of the JSON lines is one of its own")
-    for job in from_json_lines(text, MOST_JOBS):
+    for job in _in_time(from_json_lines(text, MOST_JOBS)):
         rows.add(job, _judged(job, judge, rows), description=job)
     return Plan(_at_least_one(rows), None, None)
 
@@ -96,11 +98,11 @@ def _of_one(description: dict[str, Any], judge: Judge, rows: Rows) -> Plan:
     _refuse_many(count(description))
     body = body_of(description)
     if not _VARYING.isdisjoint(Placed(body).differing):
-        for job in expand(description):
+        for job in _in_time(expand(description)):
             rows.add(job, _judged(job, judge, rows))
         return Plan(rows.count, body, None)
     alike: dict[str, Any] = {}
-    for job in expand(description):
+    for job in _in_time(expand(description)):
         if alike:
             refuse_size(job)
         else:
@@ -111,10 +113,19 @@ def _of_one(description: dict[str, Any], judge: Judge, rows: Rows) -> Plan:
 
 def _of_table(description: dict[str, Any], text: Lined, judge: Judge, rows: Rows) -> Plan:
     columns: list[str] = []
-    for job in from_table(description, text):
+    for job in _in_time(from_table(description, text)):
         columns = columns or [name.partition(".")[2] for name in job if name.startswith("Parameter.")]
         rows.add(job, _judged(job, judge, rows), cells=[job[f"Parameter.{column}"] for column in columns])
     return Plan(_at_least_one(rows), body_of_table(normalise(description, template=True), columns), None)
+
+
+def _in_time(jobs: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The jobs, as long as what is made of them does not take too long: everybody else's submissions wait meanwhile."""
+    began_s = time.thread_time()
+    for job in jobs:
+        if time.thread_time() - began_s > MOST_CPU_S:
+            raise DescriptionError(f"these jobs take more than {MOST_CPU_S} s to make; fill in less, or make several submissions")
+        yield job
 
 
 def _judged(job: Mapping[str, Any], judge: Judge, rows: Rows) -> int:

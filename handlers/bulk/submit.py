@@ -113,6 +113,7 @@ def _store(event: Event, db: Db, owner: Owner, planned: Plan, rows: Rows, first:
 
 def _tell_shapes(event: Event, db: Db, judge: Judge) -> None:
     """What the jobs need is known by the numbers that they have."""
-    shapes = [{"shape": n, "digest": mark, "requirements": needs} for n, (mark, needs) in enumerate(judge.shapes)]
-    for number in range(0, len(shapes), SHAPES_AT_ONCE):
-        db.run("shapes", submission=event.data["submission"], shapes=json.dumps(shapes[number : number + SHAPES_AT_ONCE]))
+    for number in range(0, len(judge.shapes), SHAPES_AT_ONCE):
+        some = enumerate(judge.shapes[number : number + SHAPES_AT_ONCE], number)
+        shapes = ",".join(f'{{"shape":{n},"digest":"{mark}","requirements":{needs}}}' for n, (mark, needs) in some)
+        db.run("shapes", submission=event.data["submission"], shapes=f"[{shapes}]")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from schemas.rules.attributes import DescriptionError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 32_768  # of a description as JSON: it travels to the pilot in one reply
 MOST_SHAPES = 100_000  # different needs: each becomes a task queue
+MOST_SHAPES_BYTES = 64 << 20
 LABELS = ("JobName", "JobGroup", "JobType", "Priority")
 
 
@@ -54,15 +56,18 @@ class Judge:
     def __init__(self, owner: Owner, sites: Sequence[Mapping[str, Any]]) -> None:
         """Judge by the sites that are known now."""
         self._owner, self._sites = owner, list(sites)
-        self._shapes: dict[str, int] = {}
+        self._shapes: dict[bytes, int] = {}
         self._by_digest: dict[str, int] = {}
-        self.shapes: list[tuple[str, dict[str, Any]]] = []
+        self._shapes_bytes = 0
+        self.shapes: list[tuple[str, str]] = []  # digests and needs, these as JSON, which is smallest
 
     def shape(self, job: Mapping[str, Any]) -> int:
         """Give the number of what the job needs, or raise DescriptionError when it is too large or can never run."""
         refuse_size(job)
-        key = repr([job.get(name) for name in NEEDED])
+        key = sha256(repr([job.get(name) for name in NEEDED]).encode()).digest()
         if key not in self._shapes:
+            if len(self._shapes) >= MOST_SHAPES:
+                self._shapes.clear()  # only what it would cost to find them again
             self._shapes[key] = self._known(requirements(job, self._owner.account, self._owner.group, self._owner.vo))
         return self._shapes[key]
 
@@ -71,12 +76,15 @@ class Judge:
         if mark not in self._by_digest:
             if reason := never(needs, self._sites):
                 raise DescriptionError(reason)
-            if len(self.shapes) == MOST_SHAPES:
+            text = json.dumps(needs)
+            self._shapes_bytes += len(text)
+            if len(self.shapes) == MOST_SHAPES or self._shapes_bytes > MOST_SHAPES_BYTES:
                 raise DescriptionError(
-                    f"the jobs need more than {MOST_SHAPES} different things; make several submissions of them"
+                    f"the jobs need more than {MOST_SHAPES} different things, or {MOST_SHAPES_BYTES} bytes of them; make several"
+                    " submissions of them"
                 )
             self._by_digest[mark] = len(self.shapes)
-            self.shapes.append((mark, needs))
+            self.shapes.append((mark, text))
         return self._by_digest[mark]
 
 

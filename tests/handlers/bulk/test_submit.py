@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,6 +15,8 @@ from bus.apply import Words, apply
 from bus.discover import Handler
 from bus.errors import Conflict
 from handlers.bulk import forms
+from handlers.bulk import stored as stored_rows
+from schemas.rules.description import normalise
 from tests.fix_house import Story
 from tests.handlers.bulks import EXPIRED, SWEEP, Shelf, confirm, ref, states, stored, submit
 from tests.handlers.people import SITE, SUBMISSION, communities, event, put, until_locked
@@ -175,6 +178,31 @@ def test_what_can_not_be_stored_whole_is_refused_whole_and_the_job_is_named(
 ) -> None:
     story.sql(SITE).when(submit(**asked), once=False, hands=SHELF)
     assert why in refused(story)
+
+
+def test_rows_that_are_hardly_anything_but_lines_end_somewhere(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored_rows, "MOST_LINES", 1_000)
+    text = gzip.compress(LINES + b"\n" * 1_000)
+    story.sql(SITE).when(submit(dataref=ref(text)), once=False, hands=Shelf(text))
+    assert refused(story) == "the rows have more than 1000 lines"
+
+
+def test_jobs_that_take_too_long_to_make_are_refused(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forms, "MOST_CPU_S", 0.0)
+    story.sql(SITE)
+    for asked in (submit(), submit(dataref=ref(LINES)), submit(description=FILLED, dataref=ref(TABLE, "table"))):
+        story.when(asked, once=False, hands=Shelf(LINES, TABLE))
+        assert "these jobs take more than 0.0 s to make" in refused(story)
+
+
+def test_rows_are_written_and_read_in_pieces_that_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forms, "BYTES_AT_ONCE", 1_000)
+    rows = forms.Rows(io.BytesIO())
+    for _ in range(50):
+        rows.add(normalise({"Executable": "x"}), 0, description={"Arguments": "a" * 300})
+    pieces = list(rows.pieces())
+    assert max(map(len, pieces)) < 2_000
+    assert [row["place"] for piece in pieces for row in json.loads(piece)] == list(range(50))
 
 
 def test_nothing_said_is_refused(story: Story) -> None:
