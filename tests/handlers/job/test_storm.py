@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -120,6 +121,6 @@ def test_after_a_storm_every_count_and_every_step_is_true(
     assert story.rows(KEPT) == counted
     for job_id, states, numbers in story.rows(STEPS):
         assert numbers == list(range(1, len(numbers) + 1)), f"job {job_id}: {states}"
-        moves = [(one, other) for one, other in zip(states, states[1:], strict=False) if one != other]
+        moves = [(one, other) for one, other in pairwise(states) if one != other]
         assert [move for move in moves if not may_follow(*move)] == [], f"job {job_id}: {states}"
     assert story.rows("SELECT count(*) FROM job.jobs WHERE reschedules > 3 OR attempt <> reschedules + 1") == [(0,)]
