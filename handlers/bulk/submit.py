@@ -19,6 +19,7 @@ from schemas.rules.submission import Denied, Judge, Owner, owner_of
 
 CONSUMES = ("bulk.submit.v1",)
 EMITS = ("bulk.submitted.v1",)
+ALONE = True  # the time to confirm the first must not be over when the last is stored
 
 EXPIRES_S = 300  # how long nobody need confirm
 AT_ONCE = 50_000  # rows that one statement makes: well within the statement timeout
