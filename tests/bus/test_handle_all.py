@@ -108,6 +108,11 @@ def test_what_is_to_be_alone_is_committed_and_replied_to_before_the_next(
     assert db.execute("SELECT count(DISTINCT xmin::text) FROM job.submissions").fetchone() == (3,)
 
 
+@pytest.mark.parametrize("name", ["bulk.submit", "bulk.confirm", "bulk.expire", "job.kill", "job.delete", "job.reschedule"])
+def test_what_may_be_about_a_million_jobs_is_alone(found: dict[str, Handler], name: str) -> None:
+    assert found[name].alone
+
+
 def made(function: Any) -> Handler:
     """A handler of this function."""
     return Handler("pilot.beat", "handle_all", function, ("pilot.beat.v1",), ())

@@ -123,6 +123,18 @@ def test_what_was_put_again_while_others_were_removed_is_left_alone(
     assert story.rows("SELECT digest, removing_at FROM file.sandboxes") == [(second, None)]
 
 
+def test_the_output_of_an_attempt_that_is_over_has_its_grace(story: Story, store: LocalStore) -> None:
+    digest = kept(story, store, "output")
+    matched(story).given("job.report", report("Running"))
+    story.given("job.report", report("Failed", "Application Finished With Errors", output={"digest": digest, "size_bytes": 6}))
+    story.given("job.reschedule", event("job.reschedule.v1", "_", {"job_ids": [1]}))
+    swept(story, store)
+    assert store.size_of(digest) == 6
+    story.sql("UPDATE file.sandboxes SET in_use_at = now() - interval '16 days'")
+    swept(story, store)
+    assert store.size_of(digest) is None
+
+
 def put(story: Story, found: dict[str, Handler], digest: str) -> None:
     """ada asks where to put it."""
     asked = {"operation": "put", "digest": digest, "size_bytes": 1}

@@ -13,6 +13,7 @@ from bus.discover import Handler
 from bus.event import Event
 from handlers.job.retire import decide
 from tests.fix_house import Story
+from tests.handlers.bulks import waiting as bulk_waiting
 from tests.handlers.job.test_kill import facts, many
 from tests.handlers.people import event, submitted, until_locked
 
@@ -80,6 +81,15 @@ def test_what_was_deleted_for_long_is_gone_with_its_history(story: Story) -> Non
     assert story.rows("SELECT DISTINCT job_id FROM job.history") == [(3,)]
     assert story.rows("SELECT count(*) FROM job.usage") == [(0,)]
     assert story.rows("SELECT jobs FROM job.groups") == [(1,)]
+
+
+def test_what_jobs_of_a_submission_have_in_common_goes_with_the_last(story: Story) -> None:
+    bulk_waiting(story).sql("UPDATE job.jobs SET state = 'Deleted'")
+    common = [f"SELECT count(*) FROM job.{table}" for table in ("templates", "shapes", "history_ranges")]
+    aged(story, 2, "job_id < 5").when(minute(), hands=DAYS)
+    assert [story.rows(table) for table in common] == [[(1,)], [(1,)], [(4,)]]
+    aged(story, 2).when(minute(), hands=DAYS)
+    assert [story.rows(table) for table in common] == [[(0,)]] * 3
 
 
 def used(story: Story) -> list[tuple[Any, ...]]:
