@@ -30,7 +30,7 @@ __all__ = ["BATCH", "IDLE_S", "HandlerLoop", "Loop", "reply"]
 log = structlog.get_logger()
 
 CONFLICTS = 20
-ACT_PREFETCH = 8
+FEW = 8
 
 Received = tuple[Delivery, Event]
 
@@ -46,13 +46,13 @@ class HandlerLoop(Loop):
         self._backlog = Backlog(self.name, counts=exchange == TELEMETRY)
 
     def open(self) -> None:
-        """Consuming; what touches the outside takes only a little ahead."""
+        """Consuming; what takes one at a time takes only a little ahead."""
         self._backlog.count(self.transport)
-        self.transport.consume(self.name, ACT_PREFETCH if self._handler.verb == "act" else PREFETCH)
+        self.transport.consume(self.name, FEW if self._handler.alone else PREFETCH)
 
     def take(self, deliveries: Sequence[Delivery]) -> None:
-        """These have been applied and acknowledged: together, or one by one where each touches the outside."""
-        if self._handler.verb != "act":
+        """These have been applied and acknowledged: together, or one by one where each may take long."""
+        if not self._handler.alone:
             with self._backlog.turn(self.transport):
                 self._take(deliveries)
             return

@@ -31,6 +31,7 @@ class Handler:
     memory: Callable[..., Any] | None = None
     sql: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""
+    alone: bool = False  # whether each event has a transaction of its own, because one may take long
     handed: bool = False  # whether a `handle` or `handle_all` wants hands: such as only think or look, and change nothing
 
     @property
@@ -87,4 +88,5 @@ def _handler(name: str, path: Path, module: ModuleType, known: Mapping[str, Any]
         raise LookupError(f"{path}: a `serve` remembers who waits, and names its MEMORY")
     function = getattr(module, verbs[0])
     handed = verbs[0] in ("handle", "handle_all") and "hands" in inspect.signature(function).parameters
-    return Handler(name, verbs[0], function, consumes, emits, wakes, empty, memory, sql, summary, handed)
+    alone = verbs[0] == "act" or getattr(module, "ALONE", False)
+    return Handler(name, verbs[0], function, consumes, emits, wakes, empty, memory, sql, summary, alone, handed)

@@ -488,7 +488,7 @@ class JobQueryV1(TypedDict):
 
 
 class JobQueryV1ReplyJobsOutput(TypedDict):
-    """The output sandbox; absent when there is none."""
+    """The output sandbox; absent when there is none, or whoever asks may not have it."""
 
     digest: str
     size_bytes: NotRequired[int]

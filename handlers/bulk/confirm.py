@@ -10,6 +10,7 @@ from bus.errors import Conflict, Later
 
 CONSUMES = ("bulk.confirm.v1",)
 EMITS = ("bulk.confirmed.v1",)
+ALONE = True  # in one transaction with others, jobs would stay locked for as long as all take
 
 AT_ONCE = 50_000
 

@@ -10,6 +10,7 @@ from bus.errors import Later
 
 CONSUMES = ("bulk.expired.v1",)
 EMITS = ("bulk.removed.v1",)
+ALONE = True  # in one transaction with others, jobs would stay locked for as long as all take
 
 AT_ONCE = 20_000
 
@@ -31,7 +32,8 @@ def _expire(event: Event, db: Db) -> Iterator[Event]:
     if known is None or not decide(known):
         return
     first, last = known["first_job_id"], known["first_job_id"] + known["count"] - 1
-    for one in range(first, last + 1, AT_ONCE):
+    # from the end: after each piece it is looked whether any job is left, and the first one is
+    for one in reversed(range(first, last + 1, AT_ONCE)):
         db.run("remove", submission=submission, first=one, last=min(one + AT_ONCE - 1, last))
     db.run("forget", submission=submission, first=first, last=last)
     told = {name: known[name] for name in ("first_job_id", "count", "owner", "owner_group", "vo", "expires_at")}

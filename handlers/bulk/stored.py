@@ -15,6 +15,7 @@ from schemas.rules.attributes import DescriptionError
 from schemas.rules.rows import Lined
 
 MOST_CHARACTERS = 4 << 30
+MOST_LINES = 4_000_000  # empty ones are no jobs, and cost time all the same
 GZIP = b"\x1f\x8b"
 
 
@@ -34,7 +35,7 @@ class _Read:
     """A text that ends somewhere, whatever it unpacks to."""
 
     def __init__(self, text: IO[str]) -> None:
-        self._text, self._left = text, MOST_CHARACTERS
+        self._text, self._left, self._lines_left = text, MOST_CHARACTERS, MOST_LINES
 
     def readline(self, size: int, /) -> str:
         """The next line. Raises DescriptionError when the text is broken or goes on for too long."""
@@ -43,8 +44,11 @@ class _Read:
         except (gzip.BadGzipFile, zlib.error, EOFError) as problem:
             raise DescriptionError(f"the rows can not be unpacked: {problem}") from problem
         self._left -= len(line)
+        self._lines_left -= 1
         if self._left < 0:
             raise DescriptionError(f"the rows have more than {MOST_CHARACTERS} characters")
+        if self._lines_left < 0:
+            raise DescriptionError(f"the rows have more than {MOST_LINES} lines")
         return line
 
 

@@ -10,14 +10,16 @@ from hashlib import sha256
 from typing import Any
 
 from bus import Db, Event
-from bus.errors import Later
+from bus.errors import Conflict, Later
 from handlers.bulk.forms import Plan, Rows, plan
 from handlers.bulk.stored import Hands, text_of
 from schemas.rules.attributes import DescriptionError
+from schemas.rules.inputs import unknown
 from schemas.rules.submission import Denied, Judge, Owner, owner_of
 
 CONSUMES = ("bulk.submit.v1",)
 EMITS = ("bulk.submitted.v1",)
+ALONE = True  # the time to confirm the first must not be over when the last is stored
 
 EXPIRES_S = 300  # how long nobody need confirm
 AT_ONCE = 50_000  # rows that one statement makes: well within the statement timeout
@@ -60,7 +62,7 @@ def _submit(event: Event, db: Db, hands: Hands | None) -> Iterator[Event]:
         return
     dataref = asked.get("dataref")
     if dataref and (hands is None or hands.size_of(dataref["digest"]) is None):
-        yield event.refuse("not_found", f"the sandbox store does not have {dataref['digest']}: upload the rows before this")
+        yield event.refuse("not_found", unknown(dataref["digest"]))
         return
     with contextlib.ExitStack() as held:
         rows = Rows(held.enter_context(tempfile.TemporaryFile()))
@@ -72,14 +74,21 @@ def _submit(event: Event, db: Db, hands: Hands | None) -> Iterator[Event]:
         except (Denied, DescriptionError) as problem:
             yield event.refuse("denied" if isinstance(problem, Denied) else "invalid", str(problem))
             return
+        needed = json.dumps(sorted(rows.inputs))
+        if missing := db.one("missing", digests=needed):
+            yield event.refuse("not_found", unknown(missing["digest"]))
+            return
         # whatever was removed comes back under the ids that it had
         first = (known or db.one("allot", count=planned.count) or {})["first_job_id"]
         _store(event, db, owner, planned, rows, first)
+    db.run("need", submission=asked["submission"], digests=needed)
     _tell_shapes(event, db, judge)
     whose = {"owner": owner.account, "owner_group": owner.group, "vo": owner.vo}
     stored = {"submission": asked["submission"], "first_job_id": first, "count": planned.count}
     expires_s = asked.get("expires_s", EXPIRES_S)
-    accepted = db.one("accept", digest=digest, expires_s=expires_s, at=event.time, event_id=event.id, **stored, **whose) or {}
+    accepted = db.one("accept", digest=digest, expires_s=expires_s, at=event.time, event_id=event.id, **stored, **whose)
+    if accepted is None:
+        raise Conflict(f"submission {asked['submission']} was used meanwhile")
     told = stored | whose | {"last_job_id": first + planned.count - 1, "expires_at": accepted["expires_at"]}
     yield event.answer("bulk.submitted.v1", asked["submission"], told).of(owner.account, owner.vo)
     yield event.reply(shown(event, stored | accepted))
@@ -105,6 +114,7 @@ def _store(event: Event, db: Db, owner: Owner, planned: Plan, rows: Rows, first:
 
 def _tell_shapes(event: Event, db: Db, judge: Judge) -> None:
     """What the jobs need is known by the numbers that they have."""
-    shapes = [{"shape": n, "digest": mark, "requirements": needs} for n, (mark, needs) in enumerate(judge.shapes)]
-    for number in range(0, len(shapes), SHAPES_AT_ONCE):
-        db.run("shapes", submission=event.data["submission"], shapes=json.dumps(shapes[number : number + SHAPES_AT_ONCE]))
+    for number in range(0, len(judge.shapes), SHAPES_AT_ONCE):
+        some = enumerate(judge.shapes[number : number + SHAPES_AT_ONCE], number)
+        shapes = ",".join(f'{{"shape":{n},"digest":"{mark}","requirements":{needs}}}' for n, (mark, needs) in some)
+        db.run("shapes", submission=event.data["submission"], shapes=f"[{shapes}]")

@@ -50,6 +50,8 @@ WITH accepted AS (
     ON CONFLICT (submission) DO UPDATE
     SET owner_group = excluded.owner_group, vo = excluded.vo, submitted_at = excluded.submitted_at, event = excluded.event,
         state = excluded.state, expires_at = excluded.expires_at
+    -- else somebody has used the key meanwhile
+    WHERE known.state = 'Removed' AND known.digest = excluded.digest
     RETURNING submission, state, expires_at
 ), armed AS (
     INSERT INTO bus.timers (timer, due_at, type, subject, data)
@@ -57,3 +59,10 @@ WITH accepted AS (
     FROM accepted ON CONFLICT (timer) DO UPDATE SET due_at = excluded.due_at
 )
 SELECT state, to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS expires_at FROM accepted;
+
+-- name: missing
+SELECT digest FROM file.missing(%(digests)s::json) digest ORDER BY 1 LIMIT 1;
+
+-- name: need
+INSERT INTO file.uses (holder, digest)
+SELECT 'submission/' || %(submission)s::uuid, digest FROM json_array_elements_text(%(digests)s::json) digest ON CONFLICT DO NOTHING;

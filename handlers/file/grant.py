@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from bus import Db, Event
 from bus.errors import Later
 from schemas.rules.identity import pilot_of
+from schemas.rules.inputs import inputs
 from schemas.rules.job_states import FINAL, ROW_FINAL
 from schemas.rules.placed import described
 from schemas.rules.rights import may
@@ -63,7 +64,7 @@ def stored(asked: Mapping[str, Any], job: Mapping[str, Any]) -> tuple[str, str]:
     """The digest of the sandbox that is asked for, or nothing and the reason why there is none."""
     if asked.get("which") == "output":
         return job["output_digest"] or "", f"job {job['job_id']} has no output yet"
-    named = [str(entry)[3:] for entry in described(job).get("InputSandbox", []) if str(entry).startswith("SB:")]
+    named = inputs(described(job))
     return (named[0] if named else ""), f"job {job['job_id']} has no input sandbox"
 
 

@@ -34,6 +34,7 @@ def act(event: Event, db: Db, hands: Hands) -> Iterable[Event]:
     if hands.store is None:
         return []
     for row in db.all("begin", until=decide(event.time, hands.days), most=MOST):
-        hands.store.remove(row["digest"])
-        db.run("removed", digest=row["digest"])
+        if db.one("go_on", digest=row["digest"]):
+            hands.store.remove(row["digest"])
+            db.run("removed", digest=row["digest"])
     return []

@@ -11,6 +11,7 @@ from schemas.rules.selection import movable
 
 CONSUMES = ("job.delete.v1",)
 EMITS = ("job.deleted.v1", "bulk.deleted.v1")
+ALONE = True  # in one transaction with others, jobs would stay locked for as long as all take
 
 DELETABLE = list(movable("Deleted"))
 MINOR_STATUS = "Checking accounting"  # DIRAC's

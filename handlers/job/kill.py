@@ -11,6 +11,7 @@ from schemas.rules.selection import movable
 
 CONSUMES = ("job.kill.v1",)
 EMITS = ("job.killed.v1", "job.kill_requested.v1", "bulk.killed.v1")
+ALONE = True  # in one transaction with others, jobs would stay locked for as long as all take
 
 VALID_S = 86_400
 KILLABLE = movable("Killed")

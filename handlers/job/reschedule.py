@@ -12,6 +12,7 @@ from schemas.rules.selection import movable
 
 CONSUMES = ("job.reschedule.v1",)
 EMITS = ("job.rescheduled.v1", "job.kill_requested.v1", "bulk.rescheduled.v1")
+ALONE = True  # in one transaction with others, jobs would stay locked for as long as all take
 
 VALID_S = 86_400
 PIECE = 2_000  # the ranges of so many are one event of a timer, however they lie

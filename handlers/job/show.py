@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bus import Db, Event
+from schemas.rules.inputs import without_digests
 from schemas.rules.placed import described
 from schemas.rules.rights import may
 
@@ -21,11 +22,15 @@ def decide(job: Mapping[str, Any] | None, account: str, memberships: Sequence[Ma
 def handle(event: Event, db: Db) -> Iterable[Event]:
     job_id, account = event.data["job_id"], event.authid or ""
     job = db.one("job", job_id=job_id)
-    reason = decide(job, account, db.all("standing", account=account))
+    memberships = db.all("standing", account=account)
+    reason = decide(job, account, memberships)
     if job is None or reason:
         return [event.refuse("not_found", reason)]
     told = {name: job[name] for name in ("job_id", "submission", "reschedules")}
-    told |= {"attributes": described(job), "parameters": job["measures"] or {}}
+    attributes = described(job)
+    if may("GetSandbox", account, memberships, job):
+        attributes = without_digests(attributes)
+    told |= {"attributes": attributes, "parameters": job["measures"] or {}}
     told["orders"] = [
         {name: value for name, value in order.items() if value is not None} for order in db.all("orders", job_id=job_id)
     ]

@@ -10,6 +10,7 @@ from typing import Any
 from bus import Db, Event
 from schemas.rules.attributes import DescriptionError
 from schemas.rules.description import normalise
+from schemas.rules.inputs import inputs, unknown
 from schemas.rules.parametric import expand
 from schemas.rules.submission import Denied, Judge, Owner, labels, owner_of
 
@@ -37,12 +38,17 @@ def handle(event: Event, db: Db) -> Iterable[Event]:
         jobs = decide(event.data["description"], owner, db.all("sites"))
     except (Denied, DescriptionError) as problem:
         return [event.refuse("denied" if isinstance(problem, Denied) else "invalid", str(problem))]
+    needed = sorted({digest for job in jobs for digest in inputs(job)})
+    if missing := db.all("missing", digests=json.dumps(needed)) if needed else []:
+        return [event.refuse("not_found", unknown(missing[0]["digest"]))]
     first = (db.one("allot", count=len(jobs)) or {})["first_job_id"]
     rows = [{"place": place, "description": job, **labels(job)} for place, job in enumerate(jobs)]
     whose = {"owner": account, "owner_group": owner.group, "vo": owner.vo}
     values = {"submission": submission, "at": event.time, **whose}
     db.run("accept", digest=digest, first_job_id=first, count=len(jobs), event_id=event.id, **values)
     db.run("store", rows=json.dumps(rows), first_job_id=first, **values)
+    if needed:
+        db.run("need", submission=submission, digests=json.dumps(needed))
     db.run("tell", first_job_id=first, count=len(jobs), at=event.time, event_id=event.id)
     named = ("job_name", "job_group")
     told = [{"job_id": first + r["place"], "submission": submission} | whose | {name: r[name] for name in named} for r in rows]

@@ -22,3 +22,10 @@ SELECT job.store(%(rows)s::json, %(submission)s::uuid, %(first_job_id)s::bigint,
 INSERT INTO job.history (job_id, number, at, state, minor_status, application_status, attempt, source, event_id)
 SELECT job_id, 1, %(at)s::timestamptz, 'Received', 'Job accepted', '', 1, 'job.submit', %(event_id)s::uuid
 FROM generate_series(%(first_job_id)s::bigint, %(first_job_id)s::bigint + %(count)s::integer - 1) job_id;
+
+-- name: missing
+SELECT digest FROM file.missing(%(digests)s::json) digest ORDER BY 1 LIMIT 1;
+
+-- name: need
+INSERT INTO file.uses (holder, digest)
+SELECT 'submission/' || %(submission)s::uuid, digest FROM json_array_elements_text(%(digests)s::json) digest ON CONFLICT DO NOTHING;

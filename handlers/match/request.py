@@ -13,6 +13,7 @@ from bus import Db, Event, now
 from handlers.match.memory import Memory, Pick
 from handlers.match.parked import Ask
 from schemas.rules.explain import told_pilot
+from schemas.rules.inputs import inputs
 from schemas.rules.limits import Limits
 from schemas.rules.matching import WHOLE_NODE, is_any_word, several
 
@@ -233,5 +234,5 @@ def _about(claim: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _input(description: Mapping[str, Any]) -> dict[str, Any]:
-    stored = [str(entry)[3:] for entry in description.get("InputSandbox", []) if str(entry).startswith("SB:")]
+    stored = inputs(description)
     return {"input": {"digest": stored[0]}} if stored else {}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from schemas.rules import jdl
 
 BEYOND = 2**63
+MOST_SEQUENCES = 100
 
 
 def is_parametric(description: dict[str, jdl.Value]) -> bool:
@@ -56,6 +57,9 @@ def whole(description: dict[str, jdl.Value]) -> dict[str, jdl.Value]:
     normalised = normalise(description, template=True)
     if "Parameters" not in normalised:
         message = "Parameters is missing: it says how many jobs the named sequences make"
+        raise DescriptionError(message)
+    if (named := len(names_of(normalised)) - 1) > MOST_SEQUENCES:
+        message = f"there are {named} named sequences, the most is {MOST_SEQUENCES}; a table may have more columns"
         raise DescriptionError(message)
     return normalised
 

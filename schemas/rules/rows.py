@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 LONGEST = 1_048_576
 """The characters of a line, or of a row that has several; a description has far fewer."""
 
-_NOT_UTF_8 = re.compile("[\ud800-\udfff]")  # what errors="surrogateescape" makes of other bytes
+MOST_COLUMNS = 1000
+
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")  # the last is what errors="surrogateescape" makes of other bytes
 
 
 class Lined(Protocol):
@@ -95,11 +97,15 @@ def _columns(row: list[str]) -> list[str]:
     columns = [cell.strip() for cell in row]
     if not columns:
         raise DescriptionError("the names of the columns are missing")
-    for place, name in enumerate(columns):
+    if len(columns) > MOST_COLUMNS:
+        raise DescriptionError(f"there are {len(columns)} columns, the most is {MOST_COLUMNS}")
+    taken: set[str] = set()
+    for name in columns:
         if not SEQUENCE_NAME.fullmatch(name):
             raise DescriptionError(f"a column is named by letters, digits and _, separated by commas, and not {name!r:.60}")
-        if name.lower() in (other.lower() for other in columns[:place]):
+        if name.lower() in taken:
             raise DescriptionError(f"column {name} is there twice")
+        taken.add(name.lower())
     return columns
 
 
@@ -139,6 +145,6 @@ class _Lines:
         if self._held > LONGEST:
             message = f"line {self._begins}: more than {LONGEST} characters belong together here; is a quote not closed?"
             raise DescriptionError(message, line=self._begins)
-        if _NOT_UTF_8.search(line):
+        if _NO_TEXT.search(line):
             raise DescriptionError(f"line {self.number}: is not text in UTF-8", line=self.number)
         return line.removeprefix("\ufeff") if self.number == 1 else line

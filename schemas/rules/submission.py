@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from schemas.rules.attributes import DescriptionError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 32_768  # of a description as JSON: it travels to the pilot in one reply
 MOST_SHAPES = 100_000  # different needs: each becomes a task queue
+MOST_SHAPES_BYTES = 64 << 20
 LABELS = ("JobName", "JobGroup", "JobType", "Priority")
 
 
@@ -56,9 +58,10 @@ class Judge:
         """Judge by the sites that are known now."""
         self._owner, self._sites = owner, list(sites)
         self._storage_elements = {name for site in sites for name in site.get("storage_elements", ())}
-        self._shapes: dict[str, int] = {}
+        self._shapes: dict[bytes, int] = {}
         self._by_digest: dict[str, int] = {}
-        self.shapes: list[tuple[str, dict[str, Any]]] = []
+        self._shapes_bytes = 0
+        self.shapes: list[tuple[str, str]] = []  # digests and needs, these as JSON, which is smallest
 
     def refuse(self, job: Mapping[str, Any]) -> None:
         """Raise DescriptionError when the job can not be taken, whatever it needs of its worker node."""
@@ -72,8 +75,10 @@ class Judge:
     def shape(self, job: Mapping[str, Any]) -> int:
         """Give the number of what the job needs, or raise DescriptionError when it is not taken or can never run."""
         self.refuse(job)
-        key = repr([job.get(name) for name in NEEDED])
+        key = sha256(repr([job.get(name) for name in NEEDED]).encode()).digest()
         if key not in self._shapes:
+            if len(self._shapes) >= MOST_SHAPES:
+                self._shapes.clear()  # only what it would cost to find them again
             self._shapes[key] = self._known(requirements(job, self._owner.account, self._owner.group, self._owner.vo))
         return self._shapes[key]
 
@@ -82,10 +87,13 @@ class Judge:
         if mark not in self._by_digest:
             if reason := never(needs, self._sites):
                 raise DescriptionError(reason)
-            if len(self.shapes) == MOST_SHAPES:
+            text = json.dumps(needs)
+            self._shapes_bytes += len(text)
+            if len(self.shapes) == MOST_SHAPES or self._shapes_bytes > MOST_SHAPES_BYTES:
                 raise DescriptionError(
-                    f"the jobs need more than {MOST_SHAPES} different things; make several submissions of them"
+                    f"the jobs need more than {MOST_SHAPES} different things, or {MOST_SHAPES_BYTES} bytes of them; make several"
+                    " submissions of them"
                 )
             self._by_digest[mark] = len(self.shapes)
-            self.shapes.append((mark, needs))
+            self.shapes.append((mark, text))
         return self._by_digest[mark]

@@ -291,29 +291,22 @@ CREATE TABLE file.uses (
 );
 CREATE INDEX uses_digest ON file.uses (digest);
 
--- The input sandboxes that a description names.
-CREATE FUNCTION file.inputs(description json) RETURNS SETOF text LANGUAGE sql IMMUTABLE AS $$
-    SELECT substr(entry, 4)
-    FROM json_array_elements_text(CASE WHEN json_typeof(description->'InputSandbox') = 'array' THEN description->'InputSandbox'
-                                       ELSE '[]' END) entry
-    WHERE entry ~ '^SB:[0-9a-f]{64}$'
-$$;
-
-CREATE FUNCTION file.note_inputs() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO file.uses (holder, digest)
-    SELECT DISTINCT 'submission/' || f.submission, digest FROM fresh f CROSS JOIN LATERAL file.inputs(f.description) digest
-    WHERE f.description IS NOT NULL
-    ON CONFLICT DO NOTHING;
-    RETURN NULL;
-END $$;
-CREATE TRIGGER inputs_of_inserted AFTER INSERT ON job.jobs REFERENCING NEW TABLE AS fresh
-    FOR EACH STATEMENT EXECUTE FUNCTION file.note_inputs();
 INSERT INTO file.uses (holder, digest)
-SELECT DISTINCT 'submission/' || j.submission, digest FROM job.jobs j CROSS JOIN LATERAL file.inputs(j.description) digest
-WHERE j.description IS NOT NULL;
+SELECT DISTINCT 'submission/' || j.submission, substr(entry, 4)
+FROM job.jobs j CROSS JOIN LATERAL json_array_elements_text(
+    CASE WHEN json_typeof(j.description->'InputSandbox') = 'array' THEN j.description->'InputSandbox' ELSE '[]' END) entry
+WHERE entry ~ '^SB:[0-9a-f]{64}$';
 INSERT INTO file.sandboxes (digest, in_use_at)
 SELECT digest, now() FROM file.uses UNION SELECT output_digest, now() FROM job.jobs WHERE output_digest IS NOT NULL;
+
+-- Those of these sandboxes that are not in the store, or are just being removed; the others stay there until the transaction ends.
+CREATE FUNCTION file.missing(digests json) RETURNS SETOF text LANGUAGE sql AS $$
+    WITH kept AS MATERIALIZED (
+        SELECT s.digest FROM file.sandboxes s
+        WHERE s.digest IN (SELECT json_array_elements_text(digests)) AND s.removing_at IS NULL ORDER BY s.digest FOR KEY SHARE
+    )
+    SELECT digest FROM json_array_elements_text(digests) digest EXCEPT SELECT digest FROM kept
+$$;
 
 -- Those of these submissions that have no jobs any more, and which were theirs.
 CREATE FUNCTION job.emptied(submissions uuid[]) RETURNS TABLE (submission uuid, jobs int8range) LANGUAGE sql STABLE AS $$
@@ -389,13 +382,3 @@ BEGIN
     DELETE FROM job.shapes s USING job.emptied(came_with) e WHERE s.submission = e.submission;
     RETURN cardinality(ids);
 END $$;
-
--- A template's inputs are those of its submission.
-CREATE FUNCTION file.note_template() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO file.uses (holder, digest)
-    SELECT 'submission/' || NEW.submission, digest FROM file.inputs(NEW.body->'description') digest
-    ON CONFLICT DO NOTHING;
-    RETURN NULL;
-END $$;
-CREATE TRIGGER inputs_of_template AFTER INSERT ON job.templates FOR EACH ROW EXECUTE FUNCTION file.note_template();

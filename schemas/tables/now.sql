@@ -165,15 +165,6 @@ BEGIN
     RETURN FOUND;
 END $$;
 
-CREATE FUNCTION file.inputs(description json) RETURNS SETOF text
-    LANGUAGE sql IMMUTABLE
-    AS $_$
-    SELECT substr(entry, 4)
-    FROM json_array_elements_text(CASE WHEN json_typeof(description->'InputSandbox') = 'array' THEN description->'InputSandbox'
-                                       ELSE '[]' END) entry
-    WHERE entry ~ '^SB:[0-9a-f]{64}$'
-$_$;
-
 CREATE FUNCTION file.let_go() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -187,26 +178,15 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION file.note_inputs() RETURNS trigger
-    LANGUAGE plpgsql
+CREATE FUNCTION file.missing(digests json) RETURNS SETOF text
+    LANGUAGE sql
     AS $$
-BEGIN
-    INSERT INTO file.uses (holder, digest)
-    SELECT DISTINCT 'submission/' || f.submission, digest FROM fresh f CROSS JOIN LATERAL file.inputs(f.description) digest
-    WHERE f.description IS NOT NULL
-    ON CONFLICT DO NOTHING;
-    RETURN NULL;
-END $$;
-
-CREATE FUNCTION file.note_template() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-BEGIN
-    INSERT INTO file.uses (holder, digest)
-    SELECT 'submission/' || NEW.submission, digest FROM file.inputs(NEW.body->'description') digest
-    ON CONFLICT DO NOTHING;
-    RETURN NULL;
-END $$;
+    WITH kept AS MATERIALIZED (
+        SELECT s.digest FROM file.sandboxes s
+        WHERE s.digest IN (SELECT json_array_elements_text(digests)) AND s.removing_at IS NULL ORDER BY s.digest FOR KEY SHARE
+    )
+    SELECT digest FROM json_array_elements_text(digests) digest EXCEPT SELECT digest FROM kept
+$$;
 
 CREATE FUNCTION job.allot(how_many integer) RETURNS bigint
     LANGUAGE plpgsql
@@ -2019,10 +1999,6 @@ CREATE TRIGGER groups_of_deleted AFTER DELETE ON job.jobs REFERENCING OLD TABLE 
 CREATE TRIGGER groups_of_inserted AFTER INSERT ON job.jobs REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION job.note_groups();
 
 CREATE TRIGGER groups_of_updated AFTER UPDATE ON job.jobs REFERENCING OLD TABLE AS stale NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION job.note_groups();
-
-CREATE TRIGGER inputs_of_inserted AFTER INSERT ON job.jobs REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION file.note_inputs();
-
-CREATE TRIGGER inputs_of_template AFTER INSERT ON job.templates FOR EACH ROW EXECUTE FUNCTION file.note_template();
 
 CREATE TRIGGER sandboxes_of_deleted AFTER DELETE ON job.jobs REFERENCING OLD TABLE AS stale FOR EACH STATEMENT EXECUTE FUNCTION file.let_go();
 

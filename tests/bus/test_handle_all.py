@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,12 +17,15 @@ from bus.apply import Words, apply
 from bus.discover import Handler
 from bus.errors import Bug
 from bus.event import CONTENT_TYPE, Event
+from bus.login import account_of
 from bus.publisher import parameters
 from bus.runner import Runner
 from bus.settings import Settings
 from bus.sql import Db
 from deploy.house import found_handlers
 from tests.fix_broker import Vhost
+from tests.handlers.bulks import SWEEP
+from tests.handlers.people import SITE
 
 PILOTS = [f"p{n}" for n in range(1, 8)]
 FAILS = """
@@ -78,6 +82,35 @@ def test_one_that_fails_and_one_that_is_invalid_harm_no_other(
     assert db.execute("SELECT count(*) FROM pilot.beats").fetchone() == (5,)
     parked = db.execute("SELECT queue, reason, account FROM bus.parked").fetchall()
     assert parked == [("pilot.beat", "failed", "pilot-p3")]
+
+
+def test_what_is_to_be_alone_is_committed_and_replied_to_before_the_next(
+    vhost: Vhost, db: psycopg.Connection[Any], house_settings: Settings, words: Words, hands: dict[str, Any]
+) -> None:
+    db.execute(SITE)
+    account = account_of(vhost.client_url)
+    keys = [str(uuid.uuid4()) for _ in range(3)]
+    connection = pika.BlockingConnection(parameters(vhost.client_url, vhost.ca_file))
+    channel = connection.channel()
+    channel.basic_consume("amq.rabbitmq.reply-to", lambda *_: None, auto_ack=True)
+    for key in keys:
+        asked_for = Event("bulk.submit.v1", f"/{account}/t", key, {"submission": key, "description": SWEEP}, authid=account)
+        about = pika.BasicProperties(
+            content_type=CONTENT_TYPE, user_id=account, reply_to="amq.rabbitmq.reply-to", correlation_id=key
+        )
+        channel.basic_publish("requests", f"{account}.bulk.submit.v1.{key}", asked_for.to_json(), about)
+    runner = Runner(house_settings, found_handlers(house_settings, words), words, hands, ("bulk.submit",)).start()
+    until_s = time.monotonic() + 30
+    while time.monotonic() < until_s and db.execute("SELECT count(*) FROM job.submissions").fetchone() != (3,):
+        connection.process_data_events(0.05)
+    runner.stop()
+    connection.close()
+    assert db.execute("SELECT count(DISTINCT xmin::text) FROM job.submissions").fetchone() == (3,)
+
+
+@pytest.mark.parametrize("name", ["bulk.submit", "bulk.confirm", "bulk.expire", "job.kill", "job.delete", "job.reschedule"])
+def test_what_may_be_about_a_million_jobs_is_alone(found: dict[str, Handler], name: str) -> None:
+    assert found[name].alone
 
 
 def made(function: Any) -> Handler:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
+from concurrent.futures import Future
 from typing import Any
 
 from bus.event import Event
+from schemas.rules.inputs import inputs
 from tests.fix_house import Story
 
 SUBMISSION = "7d3f0f6e-2c37-4f0e-9a53-3f8d1f7f0a01"
@@ -43,9 +45,16 @@ def communities(story: Story, **people: list[str]) -> Story:
     return described(story, *[("user", {"account": name, "groups": groups}) for name, groups in people.items()])
 
 
+def put(story: Story, *digests: str) -> Story:
+    """These sandboxes are in the store."""
+    for digest in digests:
+        story.sql("INSERT INTO file.sandboxes VALUES (%s, 1, now()) ON CONFLICT DO NOTHING", digest)
+    return story
+
+
 def submitted(story: Story, count: int = 1, owner_group: str = "", **description: Any) -> Story:
-    """ada has submitted so many jobs, in her default group unless another is named; they are Received."""
-    story.sql(SITE + " ON CONFLICT DO NOTHING")
+    """ada has put the inputs and submitted so many jobs, in her default group unless another is named; they are Received."""
+    put(story.sql(SITE + " ON CONFLICT DO NOTHING"), *inputs(description))
     asked = {"submission": str(uuid.uuid4()), "description": {"Executable": "/bin/ls", "Parameters": count} | description}
     asked |= {"owner_group": owner_group} if owner_group else {}
     return story.given("job.submit", event("job.submit.v1", asked["submission"], asked))
@@ -58,6 +67,12 @@ def waiting(story: Story, count: int = 1, **description: Any) -> Story:
         story.given("job.check", event("job.submitted.v1", job_id, {"job_id": job_id}))
         story.given("job.schedule", event("job.checked.v1", job_id, {"job_id": job_id, "attempt": 1}))
     return story
+
+
+def until_locked(story: Story, work: Future[Any]) -> None:
+    """The work waits for a lock that somebody else has."""
+    while not story.rows("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"):
+        assert not work.done(), work.result()
 
 
 def match_request(pilot_id: str = "p1", request_id: str = "", **resource: Any) -> Event:

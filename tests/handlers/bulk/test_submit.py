@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
 
+from bus.apply import Words, apply
+from bus.discover import Handler
+from bus.errors import Conflict
 from handlers.bulk import forms
+from handlers.bulk import stored as stored_rows
+from schemas.rules.description import normalise
 from tests.fix_house import Story
 from tests.handlers.bulks import EXPIRED, SWEEP, Shelf, confirm, ref, states, stored, submit
-from tests.handlers.people import SITE, SUBMISSION, communities, event
+from tests.handlers.people import SITE, SUBMISSION, communities, event, put, until_locked
 
 HANDLER = "bulk.submit"
 OTHER = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
@@ -77,6 +84,27 @@ def test_a_key_used_for_something_else_or_by_somebody_else_is_a_conflict(story: 
     for other in (submit(description=SWEEP | {"Parameters": 6}), submit("bob"), submit(submission=OTHER)):
         story.when(other, once=False).then(("request.refused.v1.reply", {"code": "conflict"}))
     story.given("bulk.expire", EXPIRED).when(submit("bob"), once=False).then(("request.refused.v1.reply", {"code": "conflict"}))
+
+
+def test_a_key_that_somebody_else_uses_just_then_stays_theirs(
+    story: Story, found: dict[str, Handler], words: Words, test_dsn: str
+) -> None:
+    story.sql(SITE)
+    single = event("job.submit.v1", SUBMISSION, {"submission": SUBMISSION, "description": SWEEP | {"Parameters": 2}})
+
+    def hand_in() -> None:
+        with psycopg.connect(test_dsn, autocommit=True) as own:
+            apply(found[HANDLER], [submit()], own, words, once=False)
+
+    with ThreadPoolExecutor(1) as pool:
+        with psycopg.connect(test_dsn) as other, other.transaction():
+            apply(found["job.submit"], [single], other, words, once=False)
+            handing = pool.submit(hand_in)
+            until_locked(story, handing)
+        with pytest.raises(Conflict):
+            handing.result(20)
+    assert states(story) == [("Received", 2)]
+    assert story.rows("SELECT state, count FROM job.submissions") == [("Received", 2)]
 
 
 def test_ids_of_two_submissions_do_not_mix_and_of_a_failed_one_are_never_used_again(story: Story) -> None:
@@ -162,6 +190,31 @@ def test_output_data_are_carried_where_a_site_has_the_storage_that_every_job_nam
     assert states(story) == [("Submitting", 2)]
 
 
+def test_rows_that_are_hardly_anything_but_lines_end_somewhere(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored_rows, "MOST_LINES", 1_000)
+    text = gzip.compress(LINES + b"\n" * 1_000)
+    story.sql(SITE).when(submit(dataref=ref(text)), once=False, hands=Shelf(text))
+    assert refused(story) == "the rows have more than 1000 lines"
+
+
+def test_jobs_that_take_too_long_to_make_are_refused(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forms, "MOST_CPU_S", 0.0)
+    story.sql(SITE)
+    for asked in (submit(), submit(dataref=ref(LINES)), submit(description=FILLED, dataref=ref(TABLE, "table"))):
+        story.when(asked, once=False, hands=Shelf(LINES, TABLE))
+        assert "these jobs take more than 0.0 s to make" in refused(story)
+
+
+def test_rows_are_written_and_read_in_pieces_that_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forms, "BYTES_AT_ONCE", 1_000)
+    rows = forms.Rows(io.BytesIO())
+    for _ in range(50):
+        rows.add(normalise({"Executable": "x"}), 0, description={"Arguments": "a" * 300})
+    pieces = list(rows.pieces())
+    assert max(map(len, pieces)) < 2_000
+    assert [row["place"] for piece in pieces for row in json.loads(piece)] == list(range(50))
+
+
 def test_nothing_said_is_refused(story: Story) -> None:
     story.sql(SITE).when(event("bulk.submit.v1", SUBMISSION, {"submission": SUBMISSION}), once=False)
     assert "say a description" in refused(story)
@@ -170,7 +223,25 @@ def test_nothing_said_is_refused(story: Story) -> None:
 def test_rows_that_were_never_uploaded_are_not_found(story: Story) -> None:
     for hands in (Shelf(), None):
         story.sql(SITE + " ON CONFLICT DO NOTHING").when(submit(dataref=ref(LINES)), once=False, hands=hands)
-        assert "upload the rows" in refused(story, code="not_found")
+        assert "upload it before this" in refused(story, code="not_found")
+
+
+def test_an_input_that_the_store_does_not_have_or_just_removes_is_refused(story: Story) -> None:
+    there, gone = "ab" * 32, "cd" * 32
+    asked = submit(description=SWEEP | {"InputSandbox": ["SB:%s"], "Parameters": [there, gone]})
+    put(story.sql(SITE), there).when(asked, once=False)
+    assert refused(story, code="not_found") == f"the sandbox store does not have {gone}, or not any more: upload it before this"
+    put(story, gone).sql("UPDATE file.sandboxes SET removing_at = now() WHERE digest = %s", there).when(asked, once=False)
+    assert there in refused(story, code="not_found")
+    story.sql("UPDATE file.sandboxes SET removing_at = NULL").when(asked, once=False)
+    assert story.rows("SELECT digest FROM file.uses ORDER BY 1") == [(there,), (gone,)]
+
+
+def test_too_many_different_inputs_are_refused(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forms, "MOST_INPUTS", 4)
+    asked = submit(description=SWEEP | {"InputSandbox": ["SB:%s"], "Parameters": ["a", "b", "c", "d", "e"]})
+    story.sql(SITE).when(asked, once=False)
+    assert "more than 4 input sandboxes" in refused(story)
 
 
 def test_who_may_not_submit_gets_no_job(story: Story) -> None:

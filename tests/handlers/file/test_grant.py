@@ -11,7 +11,7 @@ from handlers.file.grant import act, decide, stored
 from tests.fix_house import OneFile, Story
 from tests.handlers.bulks import SWEEP
 from tests.handlers.bulks import stored as stored_bulk
-from tests.handlers.people import communities, event, matched, submitted
+from tests.handlers.people import communities, event, matched, put, submitted
 
 HANDLER = "file.grant"
 DIGEST = "ab" * 32
@@ -96,5 +96,5 @@ def test_another_community_gets_and_puts_nothing_and_sharing_does(story: Story, 
 
 def test_a_job_of_a_template_has_the_sandbox_of_its_place(story: Story, found: dict[str, Handler]) -> None:
     communities(story, ada=["bes_user"])
-    stored_bulk(story, description=SWEEP | {"InputSandbox": ["SB:%s"], "Parameters": ["cd" * 32, DIGEST]})
+    stored_bulk(put(story, "cd" * 32, DIGEST), description=SWEEP | {"InputSandbox": ["SB:%s"], "Parameters": ["cd" * 32, DIGEST]})
     assert asked(story, found, GET | {"job_id": 2}).data["digest"] == DIGEST

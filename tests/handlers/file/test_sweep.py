@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from bus.apply import Words, apply
 from bus.discover import Handler
 from bus.errors import Later
 from bus.postgres import Direct
@@ -14,7 +16,8 @@ from handlers.file.grant import act as grant
 from handlers.file.store.local import LocalStore
 from handlers.file.sweep import Hands
 from tests.fix_house import OneFile, Story
-from tests.handlers.people import event, matched, report, submitted
+from tests.handlers.bulks import EXPIRED, SWEEP, stored, submit
+from tests.handlers.people import SITE, event, matched, report, submitted
 
 HANDLER = "file.sweep"
 DAYS = 15
@@ -70,6 +73,64 @@ def test_an_output_is_kept_as_long_as_its_job(story: Story, store: LocalStore) -
     swept(story, store)
     assert store.size_of(digest) == 6
     story.sql("DELETE FROM job.jobs").sql("UPDATE file.sandboxes SET in_use_at = now() - interval '16 days'")
+    swept(story, store)
+    assert store.size_of(digest) is None
+
+
+def test_the_sandboxes_that_a_template_names_by_its_parameters_are_kept(story: Story, store: LocalStore) -> None:
+    digests = [kept(story, store, text) for text in ("first", "second")]
+    sweep = SWEEP | {"InputSandbox": ["SB:%s"], "Parameters": digests}
+    stored(story, description=sweep)
+    swept(story, store)
+    assert [store.size_of(digest) for digest in digests] == [5, 6]
+    story.given("bulk.expire", EXPIRED)
+    assert story.rows("SELECT count(*) FROM file.uses") == [(2,)], "its time is not over"
+    story.sql("UPDATE job.submissions SET expires_at = now()").given("bulk.expire", EXPIRED)
+    assert story.rows("SELECT count(*) FROM file.uses") == [(0,)]
+
+
+def test_what_a_submission_that_is_just_being_stored_names_is_not_removed(
+    story: Story, store: LocalStore, found: dict[str, Handler], words: Words, test_dsn: str
+) -> None:
+    digest = kept(story, store, "needed")
+    asked = submit(description=SWEEP | {"InputSandbox": [f"SB:{digest}"]})
+    story.sql(SITE)
+    with psycopg.connect(test_dsn) as other, other.transaction():
+        apply(found["bulk.submit"], [asked], other, words, once=False)
+        swept(story, store)
+        assert store.size_of(digest) == 6
+    swept(story, store)
+    assert store.size_of(digest) == 6
+
+
+def test_what_was_put_again_while_others_were_removed_is_left_alone(
+    story: Story, store: LocalStore, found: dict[str, Handler]
+) -> None:
+    first, second = kept(story, store, "first", 17), kept(story, store, "second", 16)
+
+    class Slow:
+        """A store that takes two minutes to remove the first; meanwhile somebody puts the second."""
+
+        def remove(self, digest: str) -> None:
+            """It is not there."""
+            store.remove(digest)
+            if digest == first:
+                story.sql("UPDATE file.sandboxes SET removing_at = removing_at - interval '2 minutes'")
+                put(story, found, second)
+
+    story.acted(Hands(Slow(), DAYS), event("clock.minute.v1", "_", {"minute": "2026-11-21T00:00:00Z"}))
+    assert [store.size_of(digest) for digest in (first, second)] == [None, 6]
+    assert story.rows("SELECT digest, removing_at FROM file.sandboxes") == [(second, None)]
+
+
+def test_the_output_of_an_attempt_that_is_over_has_its_grace(story: Story, store: LocalStore) -> None:
+    digest = kept(story, store, "output")
+    matched(story).given("job.report", report("Running"))
+    story.given("job.report", report("Failed", "Application Finished With Errors", output={"digest": digest, "size_bytes": 6}))
+    story.given("job.reschedule", event("job.reschedule.v1", "_", {"job_ids": [1]}))
+    swept(story, store)
+    assert store.size_of(digest) == 6
+    story.sql("UPDATE file.sandboxes SET in_use_at = now() - interval '16 days'")
     swept(story, store)
     assert store.size_of(digest) is None
 

@@ -82,6 +82,15 @@ def test_who_sees_what_follows_from_properties_and_never_leaves_the_community(st
     }
 
 
+def test_a_digest_is_told_to_who_may_have_the_sandbox_alone(story: Story) -> None:
+    shared(story).sql("UPDATE job.jobs SET output_digest = %s, output_bytes = 3", "ab" * 32)
+    told = {}
+    for name in ("ada", "bob", "max", "mona"):
+        story.when(event("job.query.v1", "_", {"job_ids": [1]}, authid=name), once=False)
+        told[name] = "output" in story.answers[0].data["jobs"][0]
+    assert told == {"ada": True, "bob": True, "max": True, "mona": False}, "whoever knows a digest may name it as an input"
+
+
 def test_others_jobs_are_shown_only_to_who_asks_for_them(story: Story) -> None:
     shared(story)
     assert [seen(story, "max"), seen(story, "max", newest=True), seen(story, "ada")] == [[], [], [1, 2]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.fix_house import Story
-from tests.handlers.people import communities, event, matched, report
+from tests.handlers.people import communities, event, matched, report, submitted
 from tests.handlers.pilot.test_beat import beat
 
 HANDLER = "job.show"
@@ -20,6 +20,16 @@ def test_a_job_is_shown_whole(story: Story) -> None:
     (order,) = told["orders"]
     assert (order["order"], order["outcome"], order["requested_by"]) == ("kill", "requested", "ada")
     assert "ended_at" not in order
+
+
+def test_a_digest_is_told_to_who_may_have_the_sandbox_alone(story: Story) -> None:
+    communities(story, ada=["bes_user"], mona=["bes_watch"])
+    submitted(story, InputSandbox=[f"SB:{'ab' * 32}", "LFN:/bes/x"])
+    told = {}
+    for by in ("ada", "mona"):
+        story.when(event("job.show.v1", 1, {"job_id": 1}, authid=by), once=False)
+        told[by] = story.answers[0].data["attributes"]["InputSandbox"]
+    assert told == {"ada": [f"SB:{'ab' * 32}", "LFN:/bes/x"], "mona": ["SB:", "LFN:/bes/x"]}
 
 
 def test_what_one_may_not_see_is_not_there(story: Story) -> None:

@@ -50,6 +50,18 @@ def test_ids_are_consecutive_and_the_same_key_gets_the_same_ids(story: Story) ->
     assert story.rows("SELECT count(*) FROM job.history") == [(3,)]
 
 
+def test_an_input_that_was_never_put_or_is_swept_is_refused(story: Story) -> None:
+    story.sql("INSERT INTO site.sites VALUES ('A.B.ch', '', 'active', NULL, NULL, NULL, '{}', now())")
+    digest = "ab" * 32
+    asked = request(InputSandbox=[f"SB:{digest}", "LFN:/bes/x"])
+    reason = f"the sandbox store does not have {digest}, or not any more: upload it before this"
+    story.when(asked, once=False).then(("request.refused.v1.reply", {"code": "not_found", "reason": reason}))
+    story.sql("INSERT INTO file.sandboxes VALUES (%s, 1, now(), now())", digest)
+    story.when(asked, once=False).then(("request.refused.v1.reply", {"code": "not_found"}))
+    story.sql("UPDATE file.sandboxes SET removing_at = NULL").when(asked, once=False)
+    assert story.rows("SELECT holder, digest FROM file.uses") == [(f"submission/{KEY}", digest)]
+
+
 def test_a_key_used_for_something_else_or_by_somebody_else_is_a_conflict(story: Story) -> None:
     story.sql("INSERT INTO site.sites VALUES ('A.B.ch', '', 'active', NULL, NULL, NULL, '{}', now())")
     story.when(request(), once=False)

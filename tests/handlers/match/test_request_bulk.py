@@ -11,7 +11,7 @@ from tests.fix_house import Story
 from tests.handlers.bulks import SWEEP, Shelf, checked, confirm, confirmed, ref, submit
 from tests.handlers.bulks import waiting as bulk_waiting
 from tests.handlers.match.matcher import Matcher
-from tests.handlers.people import SITE, SUBMISSION, event, match_request, report
+from tests.handlers.people import SITE, SUBMISSION, event, match_request, put, report
 
 HANDLER = "match.request"
 TABLE = b"Energy,Name\n3.09,jpsi\n3.68,psip\n"
@@ -47,7 +47,7 @@ def test_a_lost_reply_and_a_retry_give_the_same_job(story: Story) -> None:
 
 def test_the_input_sandbox_and_the_type_are_those_of_the_place(story: Story) -> None:
     sweep = SWEEP | {"InputSandbox": ["SB:%s"], "Parameters": ["ab" * 32, "cd" * 32], "JobType": "Merge"}
-    bulk_waiting(story, 2, description=sweep).asked(match_request("p1"), match_request("p2"))
+    bulk_waiting(put(story, "ab" * 32, "cd" * 32), 2, description=sweep).asked(match_request("p1"), match_request("p2"))
     inputs = [answer.data["job"]["input"]["digest"] for answer in story.answers if answer.type == "match.request.v1.reply"]
     assert sorted(inputs) == ["ab" * 32, "cd" * 32]
     assert story.rows("SELECT DISTINCT job_type FROM match.claims") == [("Merge",)]

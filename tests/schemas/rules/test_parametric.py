@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas.rules.attributes import DescriptionError
 from schemas.rules.description import normalise
 from schemas.rules.jdl import parse
-from schemas.rules.parametric import count, expand
+from schemas.rules.parametric import MOST_SEQUENCES, count, expand
 
 
 def jobs(text: str, limit: int = 100) -> list[dict[str, Any]]:
@@ -259,3 +259,12 @@ def test_the_jobs_are_as_many_as_counted_and_are_descriptions_themselves(paramet
     for job in expanded:
         assert normalise(job) == job
         assert list(expand(job, 1)) == [job]
+
+
+def test_there_is_a_most_of_named_sequences() -> None:
+    named = {f"ParameterStep.a{number}": 1 for number in range(MOST_SEQUENCES + 1)}
+    asked = {"Executable": "x", "Parameters": 1_000_000}
+    with pytest.raises(DescriptionError, match="there are 101 named sequences, the most is 100"):
+        expand(asked | named)
+    named.popitem()
+    assert next(expand(asked | named))["Parameter.a99"] == "1"

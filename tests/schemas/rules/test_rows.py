@@ -73,6 +73,7 @@ GOOD = '{"Executable": "a"}\n'
         (GOOD + '{"Executable": "a", "Parameters": [500, 1], "CPUTime": "%s"}', "line 2: job 1: CPUTime must be 100 to 500000"),
         (GOOD + '{"Executable": "a", "Parameters": 0}', "line 2: Parameters must be a number of jobs"),
         (GOOD + "\n" + '{"Executable": "\udcff"}', "line 3: is not text in UTF-8"),
+        (GOOD + "\0\n", "line 2: is not text in UTF-8"),
         (GOOD + "[" * 100_000, "line 2: the text is not JSON"),
         (GOOD + '{"Executable": "' + "a" * LONGEST, f"line 2: more than {LONGEST} characters belong together here"),
     ],
@@ -114,7 +115,7 @@ def test_a_cell_may_hold_what_csv_may() -> None:
         ("A\n1\n" + "a" * 200_000, "line 3: the row is not CSV: field larger than field limit"),
         ("A\nok\n\udcff\n", "line 3: is not text in UTF-8"),
         ("A\n" + '"b\n",' * (LONGEST // 4), f"line 2: more than {LONGEST} characters belong together here"),
-        ("A\n1\n\0\n", "line 3: "),
+        ("A\n1\n\0\n", "line 3: is not text in UTF-8"),
         ("A\n1\n{a\n", ""),
     ],
 )
@@ -209,7 +210,7 @@ def test_what_is_written_as_a_table_fills_the_template(written: list[dict[str, s
     try:
         made = list(from_table({"Executable": "x", "Arguments": "<%(A)s|%(B)s>"}, text))
     except DescriptionError as error:
-        assert "cannot be stored" in str(error) or "line contains NUL" in str(error)
+        assert "cannot be stored" in str(error) or "is not text in UTF-8" in str(error)
         return
     assert [job["Arguments"] for job in made] == [f"<{row['A']}|{row['B']}>" for row in kept]
 
@@ -228,3 +229,9 @@ def test_whatever_the_lines_they_are_jobs_or_an_error_with_its_line(text: str) -
         lines(text)
     except DescriptionError as error:
         assert error.line
+
+
+def test_a_table_has_a_most_of_columns() -> None:
+    many = ",".join(f"c{number}" for number in range(120_000))  # each held against all others it would take hours
+    with pytest.raises(DescriptionError, match="line 1: there are 120000 columns, the most is 1000"):
+        next(from_table({"Executable": "x"}, io.StringIO(f"{many}\n")))

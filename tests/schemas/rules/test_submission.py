@@ -68,6 +68,17 @@ def test_there_is_a_most_of_different_needs(monkeypatch: pytest.MonkeyPatch) -> 
         judge.shape(LS | {"MinRAM": 3})
 
 
+def test_what_is_known_of_needs_has_a_bound_and_numbers_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submission, "MOST_SHAPES", 10)
+    judge = Judge(ADA, [])
+    numbers = [judge.shape(LS | {"CPUTime": 1_000 + seconds}) for seconds in range(300)]
+    assert (set(numbers), len(judge.shapes)) == ({0}, 1)
+    assert len(judge._shapes) <= 10
+    monkeypatch.setattr(submission, "MOST_SHAPES_BYTES", 10_000)
+    with pytest.raises(DescriptionError, match="or 10000 bytes of them"):
+        judge.shape(LS | {"Tags": ["x" * 10_000]})
+
+
 def test_what_has_columns_of_its_own_is_named() -> None:
     defaults = {"job_name": DEFAULTS["JobName"], "job_group": DEFAULTS["JobGroup"], "job_type": "User", "priority": 1}
     assert labels(LS) == defaults
