@@ -172,7 +172,7 @@ class Executor(Base):
     def _submit(self, call: Call, described: Mapping[str, Any], arguments: tuple[str, ...] | list[str]) -> list[JobFuture]:
         if self._closed:
             raise RuntimeError("the executor was shut down")
-        parameters = {"arguments": arguments} if arguments else ()
+        parameters = {"arguments": arguments} if arguments else None
         done = self.session.submit(described, parameters, owner_group=self._group)
         futures = [JobFuture(self, job_id, call) for job_id in done.job_ids]
         with self._lock:
