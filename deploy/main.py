@@ -74,6 +74,8 @@ def guarded(call: Callable[[], Any], name: str = "pilotbus") -> int:
     except OSError as problem:
         return say(f"{problem.filename or 'the system'}: {problem.strerror or problem}", UNAVAILABLE)
     except SystemExit as problem:
+        if isinstance(problem.__context__, BrokenPipeError):
+            return 0  # the reader has seen enough
         return problem.code if isinstance(problem.code, int) else USAGE
     except KeyboardInterrupt:
         return 130

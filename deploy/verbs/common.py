@@ -118,6 +118,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
 
 def progress() -> Progress:
-    """A progress bar on standard error, and only on a terminal."""
+    """A progress bar on standard error, and only on a terminal; data go where they went."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=talk, disable=not talk.is_terminal, transient=True)
+    # of its own accord it would take standard output for its own, also where that is a file or a pipe
+    own = sys.stdout.isatty()
+    return Progress(*columns, console=talk, disable=not talk.is_terminal, transient=True, redirect_stdout=own)
