@@ -15,6 +15,7 @@ from bus.outputs import SIDE_BY_SIDE, Output, fetch
 from deploy.verbs import _selection as select
 from deploy.verbs.common import (
     CODES,
+    NOT_FOUND,
     PARTIAL,
     Failure,
     Json,
@@ -58,6 +59,8 @@ def run(
                 tell(output)
     if json:
         print_json({"fetched": fetched, "refused": refused})
+    if not ids:
+        raise Failure("there is no output to fetch", NOT_FOUND)
     if code:
         raise Failure(f"{len(ids) - came} of {len(ids)} jobs have no output to fetch", PARTIAL if came else code)
 

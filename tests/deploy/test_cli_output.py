@@ -58,6 +58,7 @@ def test_an_output_that_is_not_there_or_not_ones_own_is_told(stand: Stand, tmp_p
     assert (none.returncode, none.stdout) == (3, "")
     assert f"job {job} has no output yet" in none.stderr
     refused(pilotbus(tmp_path, stand.told("mallory"), "output", job), 3, f"you have no job {job}")
+    refused(pilotbus(tmp_path, stand.told(), "output", "--group", "NoGroup"), 3, "there is no output to fetch")
 
 
 def test_no_more_are_asked_for_than_can_be_fetched_in_time(vhost: Vhost, house: Runner, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_a_day_with_comdirac(ada: Stand, command: Command, tmp_path: Path) -> No
     assert command("doutput", "-D", "got", "-g", "greets")[:2] == (0, f"got/{job}/std.err\ngot/{job}/std.out\n")
     assert (tmp_path / "got" / job / "std.out").read_text() == "hello ada lovelace\n"
     steps = json.loads(command("dlogging", "-f", "json", job)[1])
-    assert (steps[0]["Status"], steps[-1]["Status"]) == ("Received", "Done")
+    assert (steps[0]["Status"], steps[-1]["Status"]) == ("Submitting", "Done")
 
     code, out, err = command("dsub", "-J", "MinRAM = 900000;", "--JobGroup", "waits", "--Parametric", "1:4", "/bin/echo", "%s")
     assert code == 0, err
