@@ -47,7 +47,8 @@ def run(
     refused: dict[int, str] = {}
     came, code = 0, 0
     with client("output") as bus, progress() as bar:
-        ids = [job["job_id"] for job in select.every_job(bus, asked) if jobs or "output" in job]
+        found = [(job["job_id"], "output" in job) for job in select.every_job(bus, asked)]
+        ids = [job_id for job_id, has_output in found if jobs or has_output]
         for output in bar.track(fetch(bus, ids, directory, side_by_side), total=len(ids), description="outputs"):
             came += not output.code
             code = code or CODES.get(output.code, PARTIAL if output.code else 0)
@@ -59,8 +60,10 @@ def run(
                 tell(output)
     if json:
         print_json({"fetched": fetched, "refused": refused})
+    if not found:
+        raise Failure("there are no such jobs", NOT_FOUND)
     if not ids:
-        raise Failure("there is no output to fetch", NOT_FOUND)
+        talk.print(f"none of {len(found)} job{'s' * (len(found) > 1)} has an output")
     if code:
         raise Failure(f"{len(ids) - came} of {len(ids)} jobs have no output to fetch", PARTIAL if came else code)
 
