@@ -129,19 +129,24 @@ def every_job(bus: Client, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def tell(told: dict[str, Any], done: str, *, as_json: bool) -> None:
     """What came of a command, for people or programs. Raises Failure when some were refused, or there were none."""
-    shown = {name: told[name] for name in ("counts", "refusals")} | ({"results": told["results"]} if told["results"] else {})
+    show(told, as_json=as_json)
     total = sum(told["counts"].values())
-    if as_json:
-        print_json(shown)
-    elif told["results"]:
-        print_table(("JobID", "Outcome", "Reason"), ((r["job_id"], r["outcome"], r.get("reason", "")) for r in told["results"]))
-    elif total:
-        print_table(("Jobs", "Outcome"), ((count, name) for name, count in told["counts"].items() if count))
-        if told["refusals"]:
-            reasons = [(each["count"], each["first_job_id"], each["reason"]) for each in told["refusals"]]
-            print_table(("Refused", "First", "Reason"), reasons)
     if not total:
         raise Failure("there are no such jobs", NOT_FOUND)
     if refused := told["counts"].get("refused", 0):
         reason = told["refusals"][0]["reason"] if told["refusals"] else "see the reasons"
         raise Failure(f"{refused} of {total} jobs were not {done}: {reason}", PARTIAL)
+
+
+def show(told: dict[str, Any], *, as_json: bool) -> None:
+    """What came of a command, for people or programs."""
+    shown = {name: told[name] for name in ("counts", "refusals")} | ({"results": told["results"]} if told["results"] else {})
+    if as_json:
+        print_json(shown)
+    elif told["results"]:
+        print_table(("JobID", "Outcome", "Reason"), ((r["job_id"], r["outcome"], r.get("reason", "")) for r in told["results"]))
+    elif any(told["counts"].values()):
+        print_table(("Jobs", "Outcome"), ((count, name) for name, count in told["counts"].items() if count))
+        if told["refusals"]:
+            reasons = [(each["count"], each["first_job_id"], each["reason"]) for each in told["refusals"]]
+            print_table(("Refused", "First", "Reason"), reasons)
