@@ -69,6 +69,8 @@ def guarded(call: Callable[[], Any], name: str = "pilotbus") -> int:
         return say(problem, CONFLICT)
     except (Unavailable, SandboxError) as problem:
         return say(problem, UNAVAILABLE)
+    except UnicodeDecodeError as problem:
+        return say(f"what was read is no text in UTF-8 (byte {problem.start})", USAGE)
     except FileNotFoundError as problem:
         return say(f"there is no file {problem.filename}", NOT_FOUND)
     except OSError as problem:
