@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 import threading
@@ -77,13 +78,11 @@ class JobFuture(Future[Any]):
 
         False when the job is over already, or the bus refuses.
         """
-        if self.done():
-            return self.cancelled()
-        outcome = self._executor.session.kill(self.job_id)[0]["outcome"]
-        if outcome in {"killed", "already"}:
-            self.give_up()
-        self.kill_ordered = self.kill_ordered or outcome in {"requested", "acknowledged"}
-        return self.kill_ordered or self.cancelled()
+        if not self.done():
+            _kill(self._executor.session, [self])
+            if self.kill_ordered and not self.done():
+                return True
+        return self.cancelled()
 
     def give_up(self) -> None:
         """It is cancelled, and who waits for it knows."""
@@ -103,17 +102,22 @@ class Executor(Base):
         """Every job is described by the template, and what is submitted. Without a session it has one of its own."""
         self.session = session or Session(component="executor")
         self._own, self._template, self._group = session is None, dict(template or {}), owner_group
+        self._entry = threading.Lock()  # whoever closes it knows of every job that came in
         self._lock = threading.Lock()
         self._open: dict[int, JobFuture] = {}
         self._new: list[int] = []
         self._watch: of_jobs.Watch | None = None
         self._calls: dict[Any, Call] = {}
-        self._closed, self._ended = False, threading.Event()
+        self._closed, self._ended = "", threading.Event()
         self._fetching = ThreadPoolExecutor(4, thread_name_prefix="executor-fetch")
         self._ready: Future[None] = Future()
         self._listener = threading.Thread(target=self._listen, name="executor", daemon=True)
         self._listener.start()
-        self._ready.result()
+        try:
+            self._ready.result()
+        except BaseException:
+            self.shutdown()
+            raise
 
     def submit(self, fn: Work, /, *args: Any, **kwargs: Any) -> JobFuture:
         """The future of a job: of a command with its arguments, of a description, or of a function's call.
@@ -137,17 +141,18 @@ class Executor(Base):
                     left_s = None if until is None else max(0.0, until - time.monotonic())
                     yield futures.pop(0).result(left_s)
             finally:
-                for future in futures:
-                    future.cancel()
+                _kill(self.session, futures)
 
         return results()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as its base
         """No job is taken any more. With wait, all are over when this returns; without, they go on and nobody hears of them."""
+        with self._entry:
+            self._closed = self._closed or "the executor was shut down"
         with self._lock:
-            self._closed, left = True, list(self._open.values())
-        for future in left if cancel_futures else ():
-            future.cancel()
+            left = list(self._open.values())
+        if cancel_futures:
+            _kill(self.session, left)
         if wait:
             futures_over(left)
         self._ended.set()
@@ -170,14 +175,15 @@ class Executor(Base):
         return self._calls.setdefault(known, made) if known is not None else made
 
     def _submit(self, call: Call, described: Mapping[str, Any], arguments: tuple[str, ...] | list[str]) -> list[JobFuture]:
-        if self._closed:
-            raise RuntimeError("the executor was shut down")
-        parameters = {"arguments": arguments} if arguments else ()
-        done = self.session.submit(described, parameters, owner_group=self._group)
-        futures = [JobFuture(self, job_id, call) for job_id in done.job_ids]
-        with self._lock:
-            self._open.update({future.job_id: future for future in futures})
-            self._new += [future.job_id for future in futures]
+        parameters = {"arguments": arguments} if arguments else None
+        with self._entry:
+            if self._closed:
+                raise RuntimeError(self._closed)
+            done = self.session.submit(described, parameters, owner_group=self._group)
+            futures = [JobFuture(self, job_id, call) for job_id in done.job_ids]
+            with self._lock:
+                self._open.update({future.job_id: future for future in futures})
+                self._new += [future.job_id for future in futures]
         return futures
 
     def _listen(self) -> None:
@@ -198,7 +204,7 @@ class Executor(Base):
             new, self._new = self._new, []
         try:
             if new:
-                watch.add(new)
+                watch.add(new, missing=True)
             watch.step(TURN_S, PATIENCE_S)
             if over := watch.over():
                 rows = {job["job_id"]: job for job in self.session.status(sorted(over), missing=True)}
@@ -230,25 +236,39 @@ class Executor(Base):
         except Exception as problem:
             if job["state"] != "Done":
                 _settle(future, job, None)  # why it failed is told by the job itself
-            elif not future.cancelled():
-                future.set_exception(problem)
+            else:
+                with contextlib.suppress(InvalidStateError):
+                    future.set_exception(problem)
 
     def _fail(self, problem: Exception) -> None:
+        with self._entry:
+            self._closed = self._closed or f"the executor has failed: {problem}"
         with self._lock:
             left, self._open = list(self._open.values()), {}
         for future in left:
-            if not future.done():
+            with contextlib.suppress(InvalidStateError):
                 future.set_exception(problem)
 
 
+def _kill(session: Session, futures: Iterable[JobFuture]) -> None:
+    """Each is cancelled, or its pilot has the order to kill the job, or it is over."""
+    meant = {future.job_id: future for future in futures if not future.done()}
+    for future in meant.values():
+        future.kill_ordered = True  # before it is asked: the news may come before the reply
+    for told in session.kill(meant):
+        if told["outcome"] in {"killed", "already"}:
+            meant[told["job_id"]].give_up()
+        elif told["outcome"] == "refused":
+            meant[told["job_id"]].kill_ordered = False
+
+
 def _settle(future: JobFuture, job: of_jobs.Job, value: Any, error: str = "") -> None:
-    if future.cancelled():
-        return
-    if job["state"] == "Done":
-        future.set_result(value)
-    else:
-        reason = error or job["application_status"] or job["minor_status"]
-        future.set_exception(JobFailed(job["job_id"], job["state"], reason))
+    with contextlib.suppress(InvalidStateError):  # it was cancelled meanwhile
+        if job["state"] == "Done":
+            future.set_result(value)
+        else:
+            reason = error or job["application_status"] or job["minor_status"]
+            future.set_exception(JobFailed(job["job_id"], job["state"], reason))
 
 
 def _output(session: Session, job_id: int, directory: str | Path) -> tuple[Path, ...]:

@@ -85,12 +85,17 @@ class Watch:
         bus.follow_own(*(f"bulk.{state}.#" for state in finals))
         self._lost, self._looked_at, self._cursor = False, time.monotonic(), 0
 
-    def add(self, ids: Iterable[int]) -> None:
-        """These are watched too. Raises Refused, naming some, when one is not there."""
+    def add(self, ids: Iterable[int], *, missing: bool = False) -> None:
+        """These are watched too. Raises Refused, naming some, when one is not there, or with missing takes it for over."""
         chosen = sorted(ids)
         self.left.update(chosen)
-        for job in all_of(self._bus, chosen):  # it was followed before: what ended until now is seen here
-            self._take(job)
+        # it was followed before: what ended until now is seen here
+        if missing:
+            self._look(chosen)
+            return
+        for job in all_of(self._bus, chosen):
+            if job["state"] in FINAL:
+                self._end(job["job_id"])
 
     def lost(self) -> None:
         """The next step connects anew and asks for all."""
@@ -100,10 +105,6 @@ class Watch:
         """Those that are over since this was last asked."""
         told, self._over = self._over, set()
         return told
-
-    def _take(self, job: Job) -> None:
-        if job["state"] in FINAL:
-            self._end(job["job_id"])
 
     def _end(self, job_id: int) -> None:
         if job_id in self.left:
@@ -148,9 +149,13 @@ class Watch:
         self._looked_at = time.monotonic()
 
     def _look(self, ids: Sequence[int]) -> None:
-        for page in pages(self._bus, ids, states=sorted(FINAL)):
-            for job in page:
-                self._take(job)
+        """What is over, or not there any more, is taken for over."""
+        for start in range(0, len(ids), PAGE):
+            chosen = ids[start : start + PAGE]
+            goes_on = {job["job_id"] for page in pages(self._bus, chosen) for job in page if job["state"] not in FINAL}
+            for job_id in chosen:
+                if job_id not in goes_on:
+                    self._end(job_id)
 
 
 def wait(bus: Client, ids: Iterable[int], timeout_s: float, told: Callable[[int], None] = lambda _left: None) -> None:

@@ -42,6 +42,8 @@ class Rows:
 def jobs_of(descriptions: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """The jobs of descriptions, each made when it is asked for. Raises Invalid with the description's number, from 0."""
     for number, description in enumerate(descriptions):
+        if not isinstance(description, Mapping):
+            raise Invalid(f"description {number}: is no mapping of attributes")
         try:
             yield from expand(normalise(dict(description)), MOST_JOBS)
         except DescriptionError as problem:

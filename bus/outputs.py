@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 from bus.client import Client
 from bus.errors import Refused
 from bus.sandbox import SandboxError, unpack
-from bus.transfer import download
+from bus.transfer import Progress, download
 
 SIDE_BY_SIDE = 8
 PATIENCE_S = 60.0
@@ -33,13 +34,19 @@ def fetch(bus: Client, ids: Iterable[int], directory: Path, side_by_side: int = 
     """The output of each job, as it comes, in directory/<job id>; what was fetched before is not fetched again.
 
     What broke off is kept in that folder, and the next time only the rest is fetched. A job that has no output, or whose
-    store fails, has a reason and stops no other.
+    store fails, has a reason and stops no other. Who breaks it off waits for no store that is slow.
     """
+    broken_off = threading.Event()
+
+    def progress(_bytes: int) -> None:
+        if broken_off.is_set():
+            raise SandboxError("it was broken off")
+
     with ThreadPoolExecutor(side_by_side, thread_name_prefix="output") as pool:
         under_way: set[Future[Output]] = set()
         try:
             for job_id in ids:
-                found = _begun(bus, pool, job_id, directory / str(job_id))
+                found = _begun(bus, pool, job_id, directory / str(job_id), progress)
                 if isinstance(found, Output):
                     yield found
                     continue
@@ -51,25 +58,26 @@ def fetch(bus: Client, ids: Iterable[int], directory: Path, side_by_side: int = 
                 done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
         finally:
+            broken_off.set()
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begun(bus: Client, pool: ThreadPoolExecutor, job_id: int, folder: Path) -> Output | Future[Output]:
+def _begun(bus: Client, pool: ThreadPoolExecutor, job_id: int, folder: Path, progress: Progress) -> Output | Future[Output]:
     try:
         grant = bus.insist("sandbox.grant.v1", {"operation": "get", "job_id": job_id, "which": "output"}, PATIENCE_S)
     except Refused as problem:
         return Output(job_id, code=problem.code, reason=problem.reason)
-    return pool.submit(_fetch, job_id, grant, folder, bus.ca_file)
+    return pool.submit(_fetch, job_id, grant, folder, bus.ca_file, progress)
 
 
-def _fetch(job_id: int, grant: Mapping[str, Any], folder: Path, ca_file: str) -> Output:
+def _fetch(job_id: int, grant: Mapping[str, Any], folder: Path, ca_file: str, progress: Progress) -> Output:
     digest = grant["digest"]
     mark, archive = folder / _MARK, folder / f".{digest[:16]}.tar.gz"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if (known := _known(mark, folder, digest)) is not None:
             return Output(job_id, known)
-        download(grant["url"], archive, digest, ca_file=ca_file, keep_part=True)
+        download(grant["url"], archive, digest, ca_file=ca_file, progress=progress, keep_part=True)
         files = sorted(unpack(archive, folder))
         names = [str(path.relative_to(folder)) for path in files]
         mark.write_text(json.dumps({"digest": digest, "files": names}), encoding="ascii")

@@ -87,7 +87,7 @@ class Session:
     def submit(
         self,
         description: Mapping[str, Any],
-        parameters: Parameters = (),
+        parameters: Parameters | None = None,
         *,
         key: str = "",
         owner_group: str = "",
@@ -223,11 +223,13 @@ def wrong_is_invalid() -> Iterator[None]:
         raise Invalid(str(problem)) from problem
 
 
-def _sequences(parameters: Parameters) -> dict[str, Any]:
-    if not parameters:
+def _sequences(parameters: Parameters | None) -> dict[str, Any]:
+    if parameters is None:
         return {}
     named = parameters if isinstance(parameters, Mapping) else {UNNAMED: parameters}
     told = {f"Parameters.{name}" if name else "Parameters": list(values) for name, values in named.items()}
+    if not any(told.values()):
+        raise Invalid("there are no parameters, and so no job")
     return {"Parameters": len(next(iter(told.values())))} | told
 
 

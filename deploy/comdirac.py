@@ -9,7 +9,7 @@ import csv
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +22,7 @@ from bus.errors import Invalid
 from deploy.dsub import describe
 from deploy.main import serve
 from deploy.verbs import output
+from deploy.verbs._selection import every_job
 from deploy.verbs.common import NOT_FOUND, PARTIAL, Failure, client, job_ids, print_json, print_table, session, talk
 from schemas.rules.job_states import FINAL, ROW_FINAL, STATES
 
@@ -96,7 +97,7 @@ def run_dstat(
     job_group: Annotated[str, typer.Option("-g", "--JobGroup")] = "",
     job_name: Annotated[str, typer.Option("-n", "--JobName")] = "",
     form: Format = "pretty",
-    days: Annotated[int, typer.Option("-D", "--JobDate", min=0, help="Not older than so many days.")] = 10,
+    days: Annotated[int, typer.Option("-D", "--JobDate", min=0, max=36500, help="Not older than so many days.")] = 10,
     fields: Annotated[str, typer.Option("-F", "--Fields", help=f"Columns, with commas, such as {','.join(FIELDS)}.")] = "",
     input_file: InputFile = None,
 ) -> None:
@@ -105,9 +106,9 @@ def run_dstat(
     states = _states(status, every=every)
     ids, whose = ids_of(jobs, input_file), _owner(user)
     with client("dstat") as bus:
-        labels = {"job_group": job_group, "job_name": job_name}
-        found = of_jobs.all_of(bus, ids) if ids else selected(bus, whose, days, labels)
-        rows = [{name: job.get(NAMES[name], "") for name in columns} for job in found if job["state"] in states]
+        found = of_jobs.all_of(bus, ids) if ids else selected(bus, states, days, owner=whose, job_group=job_group)
+        shown = (job for job in found if job["state"] in states and job_name in ("", job["job_name"]))
+        rows = [{name: job.get(NAMES[name], "") for name in columns} for job in shown]
     show(columns, rows, form, key="JobID")
 
 
@@ -125,7 +126,7 @@ def run_dkill(
     with client("dkill") as bus:
         if every:
             wanted = set(STATES) - (ROW_FINAL if delete else FINAL | ROW_FINAL)
-            ids += [job["job_id"] for job in selected(bus, "", 0, {}) if job["state"] in wanted]
+            ids += [job["job_id"] for job in selected(bus, wanted)]
         results = list(_command(bus, "job.delete.v1" if delete else "job.kill.v1", list(dict.fromkeys(ids))))
     if verbose:
         for result in results:
@@ -154,8 +155,7 @@ def run_doutput(
     ids = ids_of(jobs, input_file)
     with client("doutput") as bus:
         for group in job_group or ():
-            found = selected(bus, "", OUTPUT_DAYS, {"job_group": group})
-            ids += [job["job_id"] for job in found if job["state"] in {"Done", "Failed"}]
+            ids += [job["job_id"] for job in selected(bus, {"Done", "Failed"}, OUTPUT_DAYS, job_group=group)]
     if not ids:
         raise Failure("there are no such jobs", NOT_FOUND)
     output.run(list(map(str, ids)), directory=directory)
@@ -179,19 +179,12 @@ def ids_of(words: Sequence[str] | None, input_file: Path | None) -> list[int]:
     return job_ids(" ".join([*(words or ()), read]).replace(",", " ").split())
 
 
-def selected(bus: Client, user: str, days: int, exactly: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """One's own jobs, or another's, not older than so many days (0 is any age), whose labels are exactly these."""
-    asked: dict[str, Any] = {"owner": user} if user else {}
-    asked |= {name: value for name, value in exactly.items() if value and bus.knows("job.query.v1", name)}
-    since = (datetime.now(UTC) - timedelta(days=days)).isoformat() if days else ""
-    after, more = 0, True
-    while more:
-        page = bus.ask("job.query.v1", {"after": after, **asked})
-        for job in page["jobs"]:
-            if job["submitted_at"] >= since and all(job[name] == value for name, value in exactly.items() if value):
-                yield job
-        more = bool(page["more"]) and bool(page["jobs"])
-        after = page["jobs"][-1]["job_id"] if page["jobs"] else 0
+def selected(bus: Client, states: Collection[str], days: int = 0, **only: str) -> Iterator[dict[str, Any]]:
+    """One's own jobs, or another's, in these states, and not older than so many days; 0 is any age."""
+    asked: dict[str, Any] = {"states": sorted(states), **{name: value for name, value in only.items() if value}}
+    if days:
+        asked["submitted_after"] = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return every_job(bus, asked)
 
 
 def _owner(user: str) -> str:
@@ -201,8 +194,6 @@ def _owner(user: str) -> str:
 
 
 def _command(bus: Client, kind: str, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
-    if not bus.knows(kind):
-        raise Invalid("this version of the bus deletes no jobs; kill them")
     for start in range(0, len(ids), of_jobs.PAGE):
         yield from bus.ask(kind, {"job_ids": list(ids[start : start + of_jobs.PAGE])})["results"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -28,7 +29,8 @@ def describe(
     As in COMDIRAC, an executable without a leading / is a file here and goes with the job, and without any command the
     script is read from standard input; it is kept in the folder.
     """
-    job = _parsed(Path(jdl).read_text(encoding="utf-8") if jdl and Path(jdl).is_file() else jdl or DEFAULT, "the JDL")
+    named = os.path.isfile(jdl)  # noqa: PTH113 - Path would raise for JDL that is too long for a name
+    job = _parsed(Path(jdl).read_text(encoding="utf-8") if named else jdl or DEFAULT, "the JDL")
     script = str(command[0] if command else job.get("Executable", ""))
     uploads = not script.startswith("/") or force_upload
     if not script:

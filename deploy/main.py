@@ -69,11 +69,15 @@ def guarded(call: Callable[[], Any], name: str = "pilotbus") -> int:
         return say(problem, CONFLICT)
     except (Unavailable, SandboxError) as problem:
         return say(problem, UNAVAILABLE)
+    except UnicodeDecodeError as problem:
+        return say(f"what was read is no text in UTF-8 (byte {problem.start})", USAGE)
     except FileNotFoundError as problem:
         return say(f"there is no file {problem.filename}", NOT_FOUND)
     except OSError as problem:
         return say(f"{problem.filename or 'the system'}: {problem.strerror or problem}", UNAVAILABLE)
     except SystemExit as problem:
+        if isinstance(problem.__context__, BrokenPipeError):
+            return 0  # the reader has seen enough
         return problem.code if isinstance(problem.code, int) else USAGE
     except KeyboardInterrupt:
         return 130

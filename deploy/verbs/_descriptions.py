@@ -19,7 +19,9 @@ from schemas.rules.description import load, normalise
 from schemas.rules.parametric import count, expand
 from schemas.rules.rows import from_json_lines, from_table
 
-JSON_LINES = (".jsonl", ".ndjson")
+JSON_LINES = "jsonl"
+FORMS = ("jdl", "json", "yaml", JSON_LINES)
+_ENDS = {".json": "json", ".yaml": "yaml", ".yml": "yaml", ".jsonl": JSON_LINES, ".ndjson": JSON_LINES}
 
 Job = dict[str, Any]
 
@@ -32,32 +34,39 @@ class Jobs:
     count: int | None = None
 
 
-def describe(file: str, *, template: bool = False) -> Job:
+def form_of(file: str, said: str = "") -> str:
+    """What stands in a file: what is said, else what its name says, and JDL where nothing does. Raises Invalid."""
+    if said and said not in FORMS:
+        raise Invalid(f"{said} is no format; there are {', '.join(FORMS)}")
+    return said or _ENDS.get(Path(file).suffix, "jdl")
+
+
+def describe(file: str, form: str = "", *, template: bool = False) -> Job:
     """The description in a file. Raises Invalid with file, line and column, or the attribute, that is wrong."""
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except UnicodeDecodeError as problem:
         raise Invalid(f"{file}: is not text in UTF-8 (byte {problem.start})") from problem
     with _named(file):
-        if not file.endswith((".yaml", ".yml")):
-            return load(text, "json" if file.endswith(".json") else "jdl", template=template)
+        if (form := form_of(file, form)) != "yaml":
+            return load(text, form, template=template)
         raw = _yaml(file, text)
         normalise(raw, template=template)
         return raw
 
 
-def jobs_in(file: str, table: str = "") -> Jobs:
+def jobs_in(file: str, table: str = "", form: str = "") -> Jobs:
     """The jobs of a file, or of a template in a file and a table of rows; local input files are there.
 
     Raises Invalid, at once or while jobs are asked for, with file and line of what is wrong.
     """
     base = folder_of(file)
-    if file.endswith(JSON_LINES):
+    if form_of(file, form) == JSON_LINES:
         return Jobs(_present(_read(file, lambda text: from_json_lines(text, MOST_JOBS)), base))
     if table:
-        template = describe(file, template=True)
+        template = describe(file, form, template=True)
         return Jobs(_present(_read(table, lambda text: from_table(template, text), template=file), base))
-    description = normalise(describe(file))
+    description = normalise(describe(file, form))
     shared_files(file, description)
     with _named(file):
         return Jobs(_present(_each(file, expand(description, MOST_JOBS)), base), count(description))

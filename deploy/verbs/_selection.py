@@ -12,14 +12,16 @@ from typing import Annotated, Any
 import typer
 
 from bus.client import Client
-from bus.errors import Invalid
+from bus.errors import Invalid, Refused
+from bus.jobs import absent, all_of
 from deploy.verbs import security, who_ran
-from deploy.verbs.common import NOT_FOUND, PARTIAL, Failure, jobs_of, print_json, print_table
+from deploy.verbs.common import NOT_FOUND, PARTIAL, Failure, print_json, print_table
 from schemas.rules.job_states import STATES
 from schemas.rules.selection import MOST_IDS, Range, ids, joined
 
 FEW = 100  # so many ids have a line each
 MOST_RANGES = 1_000
+ANSWER_WITHIN_S = 120.0  # a million jobs in one command, behind another's
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", help="17, 17-40, or - for standard input.")]
 Group = Annotated[str, typer.Option("--group", metavar="JOBGROUP", help="Jobs of this JobGroup.")]
@@ -88,7 +90,7 @@ def command(bus: Client, kind: str, asked: dict[str, Any]) -> dict[str, Any]:
     for part in _parts(asked):
         after, more = 0, True
         while more:
-            page = bus.ask(kind, part | ({"after": after} if after else {}), within_s=120)
+            page = bus.ask(kind, part | ({"after": after} if after else {}), within_s=ANSWER_WITHIN_S)
             counts.update(page["counts"])
             for refusal in page["refusals"]:
                 known = reasons.setdefault(refusal["reason"], {**refusal, "count": 0})
@@ -106,37 +108,45 @@ def _parts(asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield asked | ({"ranges": ranges[start : start + MOST_RANGES]} if ranges else {})
 
 
-def every_job(bus: Client, asked: dict[str, Any]) -> list[dict[str, Any]]:
-    """The jobs that are meant, in the order of their ids. Raises Failure when an id is nobody's or another's."""
+def every_job(bus: Client, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The jobs that are meant, in the order of their ids. Raises Refused at the end when an id is nobody's or another's."""
     if set(asked) == {"job_ids"}:
-        return jobs_of(bus, asked["job_ids"])
-    found: list[dict[str, Any]] = []
+        yield from all_of(bus, asked["job_ids"])
+        return
+    there = set[int]()
     for part in _parts(asked):
         after, more = 0, True
         while more:
             page = bus.ask("job.query.v1", part | {"after": after})
-            found += page["jobs"]
+            yield from page["jobs"]
+            there.update(job["job_id"] for job in page["jobs"])
             more = bool(page["more"]) and bool(page["jobs"])
-            after = found[-1]["job_id"] if found else 0
-    if set(asked) == {"ranges"}:
-        there = {job["job_id"] for job in found}
-        if missing := list(islice((one for one in ids(map(tuple, asked["ranges"])) if one not in there), 6)):
-            raise Failure(f"you have no job {', '.join(map(str, missing[:5]))}{' …' if len(missing) > 5 else ''}", NOT_FOUND)
-    return found
+            after = page["jobs"][-1]["job_id"] if more else 0
+    named_ids = ids(map(tuple, asked["ranges"])) if set(asked) == {"ranges"} else ()
+    if missing := list(islice((one for one in named_ids if one not in there), 6)):
+        raise Refused("not_found", absent(missing))
 
 
 def tell(told: dict[str, Any], done: str, *, as_json: bool) -> None:
     """What came of a command, for people or programs. Raises Failure when some were refused, or there were none."""
+    show(told, as_json=as_json)
+    total = sum(told["counts"].values())
+    if not total:
+        raise Failure("there are no such jobs", NOT_FOUND)
+    if refused := told["counts"].get("refused", 0):
+        reason = told["refusals"][0]["reason"] if told["refusals"] else "see the reasons"
+        raise Failure(f"{refused} of {total} jobs were not {done}: {reason}", PARTIAL)
+
+
+def show(told: dict[str, Any], *, as_json: bool) -> None:
+    """What came of a command, for people or programs."""
     shown = {name: told[name] for name in ("counts", "refusals")} | ({"results": told["results"]} if told["results"] else {})
     if as_json:
         print_json(shown)
     elif told["results"]:
         print_table(("JobID", "Outcome", "Reason"), ((r["job_id"], r["outcome"], r.get("reason", "")) for r in told["results"]))
-    else:
+    elif any(told["counts"].values()):
         print_table(("Jobs", "Outcome"), ((count, name) for name, count in told["counts"].items() if count))
         if told["refusals"]:
             reasons = [(each["count"], each["first_job_id"], each["reason"]) for each in told["refusals"]]
             print_table(("Refused", "First", "Reason"), reasons)
-    if refused := told["counts"].get("refused", 0):
-        reason = told["refusals"][0]["reason"] if told["refusals"] else "see the reasons"
-        raise Failure(f"{refused} of {sum(told['counts'].values())} jobs were not {done}: {reason}", PARTIAL)

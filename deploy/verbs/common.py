@@ -66,7 +66,10 @@ def job_ids(words: Iterable[str]) -> list[int]:
     found: list[int] = []
     for word in words:
         if word == "-":
-            found += job_ids(sys.stdin.read().split())
+            piped = job_ids(sys.stdin.read().split())
+            if not piped:
+                raise Invalid("there are no job ids on standard input")
+            found += piped
             continue
         first, _, last = word.partition("-")
         if not first.isdecimal() or (last and not last.isdecimal()) or ("-" in word and not last):
@@ -76,6 +79,14 @@ def job_ids(words: Iterable[str]) -> list[int]:
             raise Invalid(f"{word} is no range of job ids")
         found += range(int(first), end + 1)
     return list(dict.fromkeys(found))
+
+
+def one_job(word: str) -> int:
+    """The id of such a word, which names one job. Raises Invalid."""
+    found = job_ids([word])
+    if len(found) != 1:
+        raise Invalid(f"{word} is more than one job; name one")
+    return found[0]
 
 
 def jobs_of(bus: Client, ids: Sequence[int], **asked: Any) -> list[dict[str, Any]]:
@@ -118,6 +129,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
 
 def progress() -> Progress:
-    """A progress bar on standard error, and only on a terminal."""
+    """A progress bar on standard error, and only on a terminal; data go where they went."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=talk, disable=not talk.is_terminal, transient=True)
+    # of its own accord it would take standard output for its own, also where that is a file or a pipe
+    own = sys.stdout.isatty()
+    return Progress(*columns, console=talk, disable=not talk.is_terminal, transient=True, redirect_stdout=own)

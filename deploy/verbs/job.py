@@ -6,17 +6,19 @@ With --fresh a running job's pilot is asked how it is now.
 from __future__ import annotations
 
 import json as text
+from collections import deque
 from typing import Annotated, Any
 
 import typer
 
-from bus.errors import Invalid, Refused
-from deploy.verbs._selection import job_ranges
-from deploy.verbs.common import Json, client, jobs_of, print_json, print_table, safe, talk
+from bus.client import Client
+from bus.errors import Refused
+from deploy.verbs.common import Json, client, jobs_of, one_job, print_json, print_table, safe, talk
 from deploy.verbs.status import COLUMNS, row, step
 
 RUNNING = ("Running", "Completing", "Stalled")
 LAST_LINES = "last_lines"
+FEW, MOST_PAGES = 20, 25
 ORDERS = ("At", "Order", "Attempt", "Pilot", "By", "Outcome", "Ended", "Reason")
 
 
@@ -26,10 +28,7 @@ def run(
     json: Json = False,  # noqa: FBT002 - an option of the command line
 ) -> None:
     """Show everything about a job."""
-    ranges = job_ranges([job])
-    if len(ranges) != 1 or ranges[0][0] != ranges[0][1]:
-        raise Invalid(f"{job} is more than one job; one can be shown")
-    job_id = ranges[0][0]
+    job_id = one_job(job)
     with client("job") as bus:
         (found,) = jobs_of(bus, [job_id], history=True)
         told = bus.ask("job.show.v1", {"job_id": job_id})
@@ -39,11 +38,26 @@ def run(
                 told["parameters"] = {name: value for name, value in said.items() if name not in ("fresh", "attempt")}
             except Refused as problem:  # it ended meanwhile
                 talk.print(f"pilotbus: {problem}")
+        if found["state"] not in RUNNING and (lines := last_lines(bus, job_id, found["attempt"])):
+            told["parameters"][LAST_LINES] = lines
     everything = found | {name: value for name, value in told.items() if name != "job_id"}
     if json:
         print_json(everything)
         return
     show(everything)
+
+
+def last_lines(bus: Client, job_id: int, attempt: int) -> list[str]:
+    """The last that it wrote, also after its pilot's last beat; nothing where it wrote more than is worth reading."""
+    asked, after = {"job_id": job_id, "attempt": attempt, "stream": "std.out"}, 0
+    last = deque[str](maxlen=FEW)
+    for _ in range(MOST_PAGES):
+        page = bus.ask("log.read.v1", {**asked, "after": {f"{attempt}/std.out": after}})
+        last.extend(line["text"] for line in page["lines"])
+        if not page["more"]:
+            return list(last)
+        after = page["lines"][-1]["number"]
+    return []
 
 
 def show(job: dict[str, Any]) -> None:

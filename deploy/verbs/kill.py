@@ -11,7 +11,7 @@ import typer
 
 from bus.client import Client
 from deploy.verbs import _selection as select
-from deploy.verbs.common import Json, client
+from deploy.verbs.common import Failure, Json, client
 from deploy.verbs.wait import wait
 from schemas.rules.selection import ids
 
@@ -35,7 +35,11 @@ def run(
     with client("kill") as bus:
         told = select.command(bus, "job.kill.v1", asked)
         if told["pending"] and timeout:
-            told = ended(bus, told, timeout)
+            try:
+                told = ended(bus, told, timeout)
+            except Failure:
+                select.show(told, as_json=json)
+                raise
     select.tell(told, "killed", as_json=json)
 
 

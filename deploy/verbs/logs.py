@@ -12,7 +12,7 @@ from bus import Event
 from bus.client import Client
 from bus.errors import Invalid
 from deploy.verbs._lines import Lines
-from deploy.verbs.common import FINAL, Json, client, job_ids, jobs_of
+from deploy.verbs.common import FINAL, Json, client, jobs_of, one_job
 from deploy.verbs.pilots import phases_of
 
 STREAMS = ("std.out", "std.err", "pilot")
@@ -32,11 +32,12 @@ def run(
         raise Invalid(f"{stream} is no stream; there are {', '.join(STREAMS)}")
     if bool(job) == bool(pilot):
         raise Invalid("name a job, or a pilot with --pilot, and not both")
+    job_id = 0 if pilot else one_job(job)
     with client("logs") as bus:
         if pilot:
             of_pilot(bus, pilot, follow=follow, as_json=json)
         else:
-            of_job(bus, job_ids([job])[0], stream, attempt, follow=follow, as_json=json)
+            of_job(bus, job_id, stream, attempt, follow=follow, as_json=json)
 
 
 def of_job(bus: Client, job_id: int, stream: str, attempt: int, *, follow: bool, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from bus.outputs import SIDE_BY_SIDE, Output, fetch
 from deploy.verbs import _selection as select
 from deploy.verbs.common import (
     CODES,
+    NOT_FOUND,
     PARTIAL,
     Failure,
     Json,
@@ -46,7 +47,8 @@ def run(
     refused: dict[int, str] = {}
     came, code = 0, 0
     with client("output") as bus, progress() as bar:
-        ids = [job["job_id"] for job in select.every_job(bus, asked) if jobs or "output" in job]
+        found = [(job["job_id"], "output" in job) for job in select.every_job(bus, asked)]
+        ids = [job_id for job_id, has_output in found if jobs or has_output]
         for output in bar.track(fetch(bus, ids, directory, side_by_side), total=len(ids), description="outputs"):
             came += not output.code
             code = code or CODES.get(output.code, PARTIAL if output.code else 0)
@@ -58,6 +60,10 @@ def run(
                 tell(output)
     if json:
         print_json({"fetched": fetched, "refused": refused})
+    if not found:
+        raise Failure("there are no such jobs", NOT_FOUND)
+    if not ids:
+        talk.print(f"none of {len(found)} job{'s' * (len(found) > 1)} has an output")
     if code:
         raise Failure(f"{len(ids) - came} of {len(ids)} jobs have no output to fetch", PARTIAL if came else code)
 

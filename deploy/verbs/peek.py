@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.errors import Invalid
-from deploy.verbs.common import Json, client, job_ids, print_json, print_table, safe, talk
+from deploy.verbs.common import Json, client, one_job, print_json, print_table, safe, talk
 
 COLUMNS = ("Said at", "Attempt", "Wall time (s)", "CPU time (s)", "Memory (MB)", "Disk (MB)")
 
@@ -18,10 +17,7 @@ def run(
     json: Json = False,  # noqa: FBT002 - an option of the command line
 ) -> None:
     """Show how a running job is, now."""
-    found = job_ids([job])
-    if len(found) != 1:
-        raise Invalid(f"{job} is more than one job; one can be looked at")
-    job_id = found[0]
+    job_id = one_job(job)
     with client("peek") as bus:
         said = bus.ask("job.peek.v1", {"job_id": job_id, "wait_s": wait}, within_s=wait + 10)
     if json:

@@ -33,7 +33,7 @@ def run(
             ids = asked.pop("job_ids")
             found = jobs_of(bus, ids, history=alone, **asked)
         else:
-            found = select.every_job(bus, asked)
+            found = list(select.every_job(bus, asked))
     if json:
         print_json(found)
         return

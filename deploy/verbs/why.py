@@ -10,7 +10,7 @@ import typer
 
 from bus.errors import Invalid
 from deploy.verbs import security, who_ran
-from deploy.verbs.common import Json, client, job_ids, print_json, print_table, safe
+from deploy.verbs.common import Json, client, one_job, print_json, print_table, safe
 
 OF_JOB = ("Requirement", "The job wants", "Pilots that fail it", "Best seen")
 OF_PILOT = ("Requirement", "The pilot has", "Task queues that fail it")
@@ -29,10 +29,7 @@ def run(
     if pilot:
         asked["pilot_id"] = pilot
     else:
-        found = job_ids([job])
-        if len(found) != 1:
-            raise Invalid(f"{job} is more than one job; one can be explained")
-        asked["job_id"] = found[0]
+        asked["job_id"] = one_job(job)
     with client("why") as bus:
         told = bus.ask("match.why.v1", asked)
     if json:

@@ -7,7 +7,9 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -91,15 +93,84 @@ def test_what_ends_while_the_connection_is_lost_is_heard_of(
     session = Session(vhost.person("ada"), vhost.ca_file)
     with pilotbus.Executor(SHORT, session=session) as executor:
         futures = [executor.submit("/bin/sleep", 1000) for _ in range(3)]
-        until(lambda: db.execute("SELECT count(*) FROM job.jobs WHERE state = 'Waiting'").fetchone() == (3,))
-        until(lambda: executor._watch is not None and len(executor._watch.left) == 3)
+        removed = executor.submit("/bin/sleep", 1000)
+        until(lambda: db.execute("SELECT count(*) FROM job.jobs WHERE state = 'Waiting'").fetchone() == (4,))
+        until(lambda: executor._watch is not None and len(executor._watch.left) == 4)
         assert [future.state() for future in futures] == ["Waiting"] * 3
         # no event tells this: only who asks anew sees it
+        db.execute("DELETE FROM job.jobs WHERE job_id = %s", (removed.job_id,))
         db.execute("UPDATE job.jobs SET state = 'Killed', version = version + 1")
         cut(vhost, "ada")
         for future in futures:
             with pytest.raises(pilotbus.JobFailed, match="is Killed"):
                 future.result(50)
+        with pytest.raises(pilotbus.JobFailed, match="is Deleted: it is not there any more"):
+            removed.result(50)
+    session.close()
+
+
+def test_a_job_that_is_gone_before_it_is_watched_harms_no_other(
+    vhost: Vhost, house: Runner, db: psycopg.Connection[object]
+) -> None:
+    session = Session(vhost.person("ada"), vhost.ca_file)
+    with pilotbus.Executor(SHORT, session=session) as executor:
+        other = executor.submit("/bin/sleep", 1000)
+        gone = pilotbus.JobFuture(executor, other.job_id + 1, other.call)
+        with executor._lock:
+            executor._open[gone.job_id] = gone
+            executor._new.append(gone.job_id)
+        with pytest.raises(pilotbus.JobFailed, match="is Deleted: it is not there any more"):
+            gone.result(50)
+        assert other.cancel()
+    session.close()
+
+
+def test_an_executor_that_has_failed_takes_no_job_and_says_why(
+    vhost: Vhost, house: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(vhost.person("ada"), vhost.ca_file)
+    executor = pilotbus.Executor(SHORT, session=session)
+    future = executor.submit("/bin/sleep", 1000)
+
+    def refuse(*_: object) -> None:
+        raise pilotbus.Refused("denied", "ada is banned")
+
+    monkeypatch.setattr("bus.jobs.Watch.step", refuse)
+    with pytest.raises(pilotbus.Refused, match="ada is banned"):
+        future.result(50)
+    with pytest.raises(RuntimeError, match="the executor has failed: ada is banned"):
+        executor.submit("/bin/sleep", 1000)
+    session.kill(future.job_id)
+    executor.shutdown()
+    session.close()
+
+
+def test_whoever_submits_while_it_is_shut_down_gets_a_future_that_ends_or_none(
+    vhost: Vhost, house: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(vhost.person("ada"), vhost.ca_file)
+    executor = pilotbus.Executor(SHORT, session=session)
+    sent, goes_on, submit = threading.Event(), threading.Event(), session.submit
+
+    def slowly(*asked: Any, **named: Any) -> pilotbus.Submission:
+        done = submit(*asked, **named)
+        sent.set()
+        goes_on.wait(50)
+        return done
+
+    monkeypatch.setattr(session, "submit", slowly)
+    futures = list[pilotbus.JobFuture]()
+    submits = threading.Thread(target=lambda: futures.append(executor.submit("/bin/sleep", 1000)))
+    submits.start()
+    assert sent.wait(50)
+    ends = threading.Thread(target=lambda: executor.shutdown(cancel_futures=True))
+    ends.start()
+    ends.join(1)
+    goes_on.set()
+    submits.join(50)
+    ends.join(50)
+    assert not ends.is_alive()
+    assert [future.cancelled() for future in futures] == [True]
     session.close()
 
 

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,10 @@ def test_the_same_key_is_the_same_jobs_and_what_is_not_there_is_told(vhost: Vhos
             list(bus.status([once.first_job_id, 99]))
         with pytest.raises(pilotbus.Invalid, match="Executabel"):
             bus.submit({"Executabel": "/bin/echo"})
+        nothings: tuple[Any, ...] = ([], {}, {"energy": []})
+        for nothing in nothings:
+            with pytest.raises(pilotbus.Invalid, match="no parameters, and so no job"):
+                bus.submit(ECHO, parameters=nothing)
         waits = bus.submit(WAITS)
         with pytest.raises(TimeoutError, match=r"1 of 1 jobs are not over after 0 s"):
             bus.wait(waits, timeout_s=0.1)
@@ -116,6 +121,8 @@ def test_many_different_jobs_travel_as_a_file_and_are_confirmed(vhost: Vhost, st
         assert sure == {"submission": done.key, "first_job_id": 1, "count": 3}
         with pytest.raises(pilotbus.Invalid, match=r"description 1: .*Executabel"):
             bus.bulk([ECHO, {"Executabel": "x"}])
+        with pytest.raises(pilotbus.Invalid, match="description 1: is no mapping of attributes"):
+            bus.bulk([ECHO, "/bin/echo"])  # type: ignore[list-item]
         with pytest.raises(pilotbus.Invalid, match="there is no job in it"):
             bus.bulk([])
 

@@ -27,6 +27,11 @@ ASKING = {
     "peek": "peek 1 --wait 1 --json",
     "why": "why 1 --json",
     "kill": "kill 1 --json",
+    "reschedule": "reschedule 1 --json",
+    "delete": "delete 1 --json",
+    "jobs": "jobs --json",
+    "job": "job 1 --json",
+    "groups": "groups --json",
     "whoami": "whoami --json",
     "users": "users --json",
     "limits": "limits --json",
@@ -55,6 +60,7 @@ def verb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Capture
     """A verb in this process, and what it said; nobody waits longer than a second for a reply."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("bus.client.ASK_WITHIN_S", 1.0)
+    monkeypatch.setattr("deploy.verbs._selection.ANSWER_WITHIN_S", 1.0)
     (tmp_path / "a.jdl").write_text('Executable = "/bin/true"; MinRAM = 900000;')
 
     def run(line: str) -> tuple[int, str, str]:
@@ -118,6 +124,7 @@ def test_who_has_no_rights_is_told_and_gets_nothing(
     verb: Verb, as_account: Callable[[str], None], house: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bus.client.ASK_WITHIN_S", 30.0)
+    monkeypatch.setattr("deploy.verbs._selection.ANSWER_WITHIN_S", 30.0)
     as_account("ada")
     code, out, err = verb("submit a.jdl")
     assert (code, out) == (0, "1\n"), err
@@ -125,12 +132,17 @@ def test_who_has_no_rights_is_told_and_gets_nothing(
     for name in OPERATORS:
         code, out, err = verb(ASKING[name])
         assert (code, out, len(err.splitlines())) == (4, "", 1), (name, code, err)
-    for name in ("wait", "output", "logs", "peek", "why"):
+    for name in ("wait", "output", "logs", "peek", "why", "job"):
         code, out, err = verb(ASKING[name])
         assert (code, out, len(err.splitlines())) == (3, "", 1), (name, code, err)
         assert "no job 1" in err or "no such job" in err
-    code, _, err = verb("kill 1")
-    assert (code, "you have no such job" in err) == (6, True), err
+    for name in ("kill", "reschedule", "delete"):
+        code, _, err = verb(f"{name} 1")
+        assert (code, "you have no such job" in err) == (6, True), err
+        code, out, err = verb(f"{name} --group NoGroup")
+        assert (code, out, "there are no such jobs" in err) == (3, "", True), err
+    for name in ("jobs", "groups"):
+        assert verb(ASKING[name])[:2] == (0, "[]\n")
     assert verb("subscribe #")[0] == 4
     assert verb("status --json")[:2] == (0, "[]\n")
 

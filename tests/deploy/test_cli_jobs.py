@@ -92,6 +92,8 @@ def test_one_job_is_shown_whole(person: dict[str, str], db: psycopg.Connection[A
     db.execute("""INSERT INTO job.usage VALUES (121, 1, now(), '{"wall_s": 12.5, "last_lines": ["line \\u001b one"]}')""")
     asked = told_json(tmp_path, person, "kill", "121", "--timeout", "0")
     assert asked["results"] == [{"job_id": 121, "outcome": "requested"}]
+    late = told_json(tmp_path, person, "kill", "120-121", "--timeout", "1", code=5)
+    assert [result["outcome"] for result in late["results"]] == ["killed", "requested"]
     job = told_json(tmp_path, person, "job", "121")
     assert (job["job_id"], job["state"], job["attributes"]["Arguments"]) == (121, "Running", "hello")
     assert [step["state"] for step in job["history"]][-2:] == ["Checking", "Waiting"]

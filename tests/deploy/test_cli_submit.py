@@ -121,6 +121,17 @@ def test_another_count_is_a_conflict_and_a_lost_reply_is_not_told(submit: Run, v
     assert len({data["submission"] for _, data in service.asked}) == 1
 
 
+def test_a_pipe_holds_what_is_said_of_it(vhost: Vhost, house: Runner, tmp_path: Path) -> None:
+    told = {"PILOTBUS_CLIENT_AMQP_URL": vhost.client_url, "PILOTBUS_CA_FILE": vhost.ca_file}
+    lines = '{"Executable": "x", "Arguments": "a"}\n{"Executable": "x", "Arguments": "b"}\n'
+    assert pilotbus(tmp_path, told, "submit", "-", "--format", "jsonl", text=lines).stdout == "1-2\n"
+    assert pilotbus(tmp_path, told, "submit", "-", "--format", "yaml", text="Executable: x\n").stdout == "3\n"
+    assert pilotbus(tmp_path, told, "submit", "-", text='Executable = "x";').stdout == "4\n"
+    (tmp_path / "t.jdl").write_text('Executable = "x"; Arguments = "%(A)s";')
+    assert pilotbus(tmp_path, told, "submit", "t.jdl", "--table", "-", text="A\n1\n2\n").stdout == "5-6\n"
+    refused(pilotbus(tmp_path, told, "submit", "-", "--format", "csv"), 2, "csv is no format; there are jdl, json, yaml, jsonl")
+
+
 def test_without_a_bus_the_key_is_told_where_it_can_have_been_used(tmp_path: Path) -> None:
     (tmp_path / "a.jdl").write_text('Executable = "x";')
     (tmp_path / "a.jsonl").write_text('{"Executable": "x"}')

@@ -54,7 +54,7 @@ def test_a_day_with_comdirac(ada: Stand, command: Command, tmp_path: Path) -> No
     assert command("doutput", "-D", "got", "-g", "greets")[:2] == (0, f"got/{job}/std.err\ngot/{job}/std.out\n")
     assert (tmp_path / "got" / job / "std.out").read_text() == "hello ada lovelace\n"
     steps = json.loads(command("dlogging", "-f", "json", job)[1])
-    assert (steps[0]["Status"], steps[-1]["Status"]) == ("Received", "Done")
+    assert (steps[0]["Status"], steps[-1]["Status"]) == ("Submitting", "Done")
 
     code, out, err = command("dsub", "-J", "MinRAM = 900000;", "--JobGroup", "waits", "--Parametric", "1:4", "/bin/echo", "%s")
     assert code == 0, err
@@ -72,6 +72,12 @@ def test_a_day_with_comdirac(ada: Stand, command: Command, tmp_path: Path) -> No
     assert command("dkill", "-v", first)[:2] == (0, f"killed job {first}\n")
     assert command("dkill", "-i", "ids")[0] == 0
     assert json.loads(command("dstat", "-f", "json")[1]) == {}
+    assert command("dkill", "-D", *others)[0] == 0
+    deleted = json.loads(command("dstat", "-S", "Deleted", "-f", "json", "-F", "Status")[1])
+    assert deleted == {n: {"JobID": int(n), "Status": "Deleted"} for n in others}
+    assert sorted(json.loads(command("dstat", "-a", "-f", "json")[1])) == sorted([job, first, *others])
+    named = json.loads(command("dstat", "-a", "-n", "first", "-f", "json", "-F", "Owner")[1])
+    assert named == {job: {"JobID": int(job), "Owner": "ada"}}
     code, _, err = command("dkill", job)
     assert (code, err.startswith("dkill: 1 of 1 jobs were not killed: ")) == (6, True)
 
@@ -104,6 +110,8 @@ def test_what_is_not_there_is_told_in_the_commands_name(ada: Stand, command: Com
         (("dsub", "absent.sh"), 2, "there is no file absent.sh to run"),
         (("dsub", "-J", 'Executabel = "/x";'), 2, "unknown attribute Executabel"),
         (("dsub", "/bin/echo"), 5, "no broker answers"),
+        (("dsub", "-J", f'Arguments = "{"a" * 300}"; Executable = "/bin/echo";'), 5, "no broker answers"),
+        (("dstat", "-D", "999999999"), 2, "Invalid value for '-D'"),
     ],
 )
 def test_each_failure_is_one_sentence_and_a_code(
@@ -113,6 +121,13 @@ def test_each_failure_is_one_sentence_and_a_code(
     found, out, err = command(*words)
     assert (found, out) == (code, ""), err
     assert sentence in err
+
+
+def test_what_is_no_text_is_told(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"17\xff")
+    for words in (("dstat", "-i", "binary"), ("dsub", "-J", "binary")):
+        code, out, err = command(*words)
+        assert (code, out, err) == (2, "", f"{words[0]}: what was read is no text in UTF-8 (byte 2)\n")
 
 
 def described(*command: str, jdl: str = "", parametric: str = "", folder: Path = Path(), **given: str) -> dict[str, Any]:
