@@ -139,7 +139,9 @@ class Client:
             try:
                 self._transport.bind(self._subscription, EVENTS, pattern)
             except FORBIDDEN as problem:
-                raise Refused("denied", f"{self.account} may not follow {pattern}") from problem
+                raise Refused(
+                    "denied", f"{self.account} may not follow {pattern}; operators may follow all, others what is theirs"
+                ) from problem
             except LOST as problem:
                 raise Unavailable(f"the connection to the broker was lost ({problem})") from problem
             self._followed.append(pattern)
