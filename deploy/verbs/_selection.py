@@ -107,6 +107,15 @@ def every_job(bus: Client, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
         raise Refused("not_found", absent(missing))
 
 
+def ids_meant(bus: Client, asked: dict[str, Any]) -> list[int]:
+    """The ids of the jobs that are meant; those that are named need not be looked for. Raises Failure when there are none."""
+    if set(asked) <= {"job_ids", "ranges"}:
+        return [*asked.get("job_ids", ()), *ids(map(tuple, asked.get("ranges", ())))]
+    if found := [job["job_id"] for job in every_job(bus, asked)]:
+        return found
+    raise Failure("there are no such jobs", NOT_FOUND)
+
+
 def tell(told: dict[str, Any], done: str, *, as_json: bool) -> None:
     """What came of a command, for people or programs. Raises Failure when some were refused, or there were none."""
     show(told, as_json=as_json)

@@ -32,7 +32,6 @@ talk = Console(stderr=True, highlight=False)
 data = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-Ids = Annotated[list[str], typer.Argument(metavar="JOB...", help="Job ids: 17, a range 17-40, or - for standard input.")]
 
 
 class Failure(Exception):

@@ -57,6 +57,8 @@ def test_a_group_lives_and_ends_by_single_commands(person: dict[str, str], db: p
     again = pilotbus(tmp_path, person, "kill", "--group", "round16")
     assert (again.returncode, again.stdout.split()[-2:]) == (0, ["120", "already"])
     assert counts(tmp_path, person)["round16"] == {"Killed": 120}
+    assert told_json(tmp_path, person, "wait", "--group", "round16", code=1)["counts"] == {"Killed": 120}
+    refused(pilotbus(tmp_path, person, "wait", "--group", "nothing"), 3, "there are no such jobs")
     refused_all = pilotbus(tmp_path, person, "reschedule", "1-120")
     assert refused_all.returncode == 6
     assert "120 of 120 jobs were not rescheduled: a job that is Killed cannot become Rescheduled" in refused_all.stderr
