@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import Annotated, Any
 
@@ -15,9 +14,9 @@ from bus.client import Client
 from bus.errors import Invalid, Refused
 from bus.jobs import absent, all_of
 from deploy.verbs import security, who_ran
-from deploy.verbs.common import NOT_FOUND, PARTIAL, Failure, print_json, print_table
+from deploy.verbs.common import NOT_FOUND, PARTIAL, Failure, job_ranges, print_json, print_table
 from schemas.rules.job_states import STATES
-from schemas.rules.selection import MOST_IDS, Range, ids, joined
+from schemas.rules.selection import ids
 
 FEW = 100  # so many ids have a line each
 MOST_RANGES = 1_000
@@ -34,23 +33,6 @@ Since = Annotated[str, typer.Option(metavar="TIME", help="Submitted at 2026-11-2
 Until = Annotated[str, typer.Option(metavar="TIME", help="Submitted before that.")]
 
 
-def job_ranges(words: Iterable[str]) -> list[Range]:
-    """The ranges of such words as 17 and 17-40; `-` reads words from standard input. Raises Invalid, naming the word."""
-    found: list[Range] = []
-    for word in words:
-        if word == "-":
-            found += job_ranges(sys.stdin.read().split())
-            continue
-        named = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", word)
-        if named is None or not word.isascii():
-            raise Invalid(f"{word} is no job id; write 17, or 17-40 for a range")
-        first, last = int(named[1]), int(named[2] or named[1])
-        if not 1 <= first <= last < 2**53 or last - first >= MOST_IDS:
-            raise Invalid(f"{word} is no range of job ids")
-        found.append((first, last))
-    return joined(found)
-
-
 def selection(words: list[str] | None, **named: Any) -> dict[str, Any]:
     """What the words and options name, as requests have it; empty when they name nothing. Raises Invalid."""
     asked: dict[str, Any] = {}
@@ -58,8 +40,6 @@ def selection(words: list[str] | None, **named: Any) -> dict[str, Any]:
         ranges = job_ranges(words)
         few = sum(last - first + 1 for first, last in ranges) <= FEW
         asked = {"job_ids": list(ids(ranges))} if few else {"ranges": [list(one) for one in ranges]}
-        if not ranges:
-            raise Invalid("there are no job ids on standard input")
     for state in named.get("states") or ():
         if state not in STATES:
             raise Invalid(f"{state} is no job state; there are {', '.join(STATES)}")
@@ -125,6 +105,15 @@ def every_job(bus: Client, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
     named_ids = ids(map(tuple, asked["ranges"])) if set(asked) == {"ranges"} else ()
     if missing := list(islice((one for one in named_ids if one not in there), 6)):
         raise Refused("not_found", absent(missing))
+
+
+def ids_meant(bus: Client, asked: dict[str, Any]) -> list[int]:
+    """The ids of the jobs that are meant; those that are named need not be looked for. Raises Failure when there are none."""
+    if set(asked) <= {"job_ids", "ranges"}:
+        return [*asked.get("job_ids", ()), *ids(map(tuple, asked.get("ranges", ())))]
+    if found := [job["job_id"] for job in every_job(bus, asked)]:
+        return found
+    raise Failure("there are no such jobs", NOT_FOUND)
 
 
 def tell(told: dict[str, Any], done: str, *, as_json: bool) -> None:

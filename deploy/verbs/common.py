@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from bus.errors import Invalid
 from bus.jobs import all_of
 from bus.session import Session
 from bus.settings import Settings
+from schemas.rules.selection import MOST_IDS, Range, ids, joined
 
 JOBS_FAILED, USAGE, NOT_FOUND, DENIED, UNAVAILABLE, PARTIAL, CONFLICT = 1, 2, 3, 4, 5, 6, 7
 CODES = {"invalid": USAGE, "not_found": NOT_FOUND, "denied": DENIED, "unavailable": UNAVAILABLE, "conflict": CONFLICT}
@@ -30,7 +32,6 @@ talk = Console(stderr=True, highlight=False)
 data = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-Ids = Annotated[list[str], typer.Argument(metavar="JOB...", help="Job ids: 17, a range 17-40, or - for standard input.")]
 
 
 class Failure(Exception):
@@ -61,24 +62,29 @@ def session(component: str) -> Session:
     return Session(found.client_amqp_url, found.ca_file, component=component)
 
 
-def job_ids(words: Iterable[str]) -> list[int]:
-    """The ids of such words as 17 and 17-40; `-` reads words from standard input. Raises Invalid, naming the word."""
-    found: list[int] = []
+def job_ranges(words: Iterable[str]) -> list[Range]:
+    """The ranges of such words as 17 and 17-40; `-` reads words from standard input. Raises Invalid, naming the word."""
+    found: list[Range] = []
     for word in words:
         if word == "-":
-            piped = job_ids(sys.stdin.read().split())
+            piped = job_ranges(sys.stdin.read().split())
             if not piped:
                 raise Invalid("there are no job ids on standard input")
             found += piped
             continue
-        first, _, last = word.partition("-")
-        if not first.isdecimal() or (last and not last.isdecimal()) or ("-" in word and not last):
+        named = re.fullmatch(r"([0-9]{1,20})(?:-([0-9]{1,20}))?", word)
+        if named is None:
             raise Invalid(f"{word} is no job id; write 17, or 17-40 for a range")
-        end = int(last or first)
-        if end < int(first) or end - int(first) >= 1_000_000 or end >= 2**63:
+        first, last = int(named[1]), int(named[2] or named[1])
+        if not 1 <= first <= last < 2**53 or last - first >= MOST_IDS:
             raise Invalid(f"{word} is no range of job ids")
-        found += range(int(first), end + 1)
-    return list(dict.fromkeys(found))
+        found.append((first, last))
+    return joined(found)
+
+
+def job_ids(words: Iterable[str]) -> list[int]:
+    """The ids of such words, each once, in order. Raises Invalid."""
+    return list(ids(job_ranges(words)))
 
 
 def one_job(word: str) -> int:

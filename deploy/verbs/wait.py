@@ -1,6 +1,6 @@
 """Wait until jobs are over: exit code 0 when all are Done, 1 when one is not, 5 when the time is up. Events tell it.
 
-A bus that is lost meanwhile is waited for, five minutes long.
+They are named by id or range, or are those of a group or a submission. A lost bus is waited for, five minutes long.
 """
 
 from __future__ import annotations
@@ -14,19 +14,23 @@ import typer
 from bus.client import Client
 from bus.jobs import Job, all_of
 from bus.jobs import wait as over
-from deploy.verbs.common import JOBS_FAILED, UNAVAILABLE, Failure, Ids, Json, client, job_ids, print_rows, progress, talk
+from deploy.verbs import _selection as select
+from deploy.verbs.common import JOBS_FAILED, UNAVAILABLE, Failure, Json, client, print_rows, progress, talk
 
 
 def run(
-    jobs: Ids,
+    jobs: select.Words = None,
+    group: select.Group = "",
+    submission: select.Submission = "",
     timeout: Annotated[float, typer.Option(help="Seconds to wait at most.")] = 86400.0,
     json: Json = False,  # noqa: FBT002 - an option of the command line
 ) -> None:
     """Wait until jobs are over."""
-    ids = job_ids(jobs)
+    asked = select.named(select.selection(jobs, group=group, submission=submission))
     counts: Counter[str] = Counter()
     bad: list[Job] = []
     with client("wait") as bus:
+        ids = select.ids_meant(bus, asked)
         until_over(bus, ids, timeout)
         found = _counted(all_of(bus, ids), counts, bad)
         if json:

@@ -13,7 +13,8 @@ import pytest
 
 from bus.errors import Invalid
 from bus.runner import Runner
-from deploy.verbs._selection import job_ranges, selection
+from deploy.verbs._selection import selection
+from deploy.verbs.common import job_ranges
 from deploy.verbs.jobs import ordered
 from tests.bus.test_life_of_an_event import until
 from tests.deploy.test_cli_bad_input import NO_BUS, PLAIN, ROOT, pilotbus, refused
@@ -56,6 +57,8 @@ def test_a_group_lives_and_ends_by_single_commands(person: dict[str, str], db: p
     again = pilotbus(tmp_path, person, "kill", "--group", "round16")
     assert (again.returncode, again.stdout.split()[-2:]) == (0, ["120", "already"])
     assert counts(tmp_path, person)["round16"] == {"Killed": 120}
+    assert told_json(tmp_path, person, "wait", "--group", "round16", code=1)["counts"] == {"Killed": 120}
+    refused(pilotbus(tmp_path, person, "wait", "--group", "nothing"), 3, "there are no such jobs")
     refused_all = pilotbus(tmp_path, person, "reschedule", "1-120")
     assert refused_all.returncode == 6
     assert "120 of 120 jobs were not rescheduled: a job that is Killed cannot become Rescheduled" in refused_all.stderr
@@ -175,7 +178,7 @@ def test_ids_are_named_one_by_one_only_when_they_are_few() -> None:
         "job_group": "x",
         "submitted_after": "2026-11-21T12:00:00Z",
     }
-    for word in ("x", "1-", "-5", "9-3", "0", "1-1000001", "٣"):
+    for word in ("x", "1-", "-5", "9-3", "0", "1-1000001", "٣", "9" * 5000):
         with pytest.raises(Invalid):
             job_ranges([word])
 

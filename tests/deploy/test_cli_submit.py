@@ -121,8 +121,8 @@ def test_another_count_is_a_conflict_and_a_lost_reply_is_not_told(submit: Run, v
     assert len({data["submission"] for _, data in service.asked}) == 1
 
 
-def test_a_pipe_holds_what_is_said_of_it(vhost: Vhost, house: Runner, tmp_path: Path) -> None:
-    told = {"PILOTBUS_CLIENT_AMQP_URL": vhost.client_url, "PILOTBUS_CA_FILE": vhost.ca_file}
+def test_a_pipe_holds_what_is_said_of_it(stand: Stand, tmp_path: Path) -> None:
+    told = stand.told()
     lines = '{"Executable": "x", "Arguments": "a"}\n{"Executable": "x", "Arguments": "b"}\n'
     done = pilotbus(tmp_path, told, "submit", "-", "--format", "jsonl", text=lines)
     assert done.stdout == "1-2\n", done.stderr
