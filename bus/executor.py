@@ -19,6 +19,7 @@ from bus import jobs as of_jobs
 from bus.calls import Call, Work, arguments_of, call_of
 from bus.errors import Refused, Unavailable
 from bus.pilotbus_call import RESULT
+from bus.selections import outcomes
 from bus.session import Session
 
 TURN_S = 0.2
@@ -255,7 +256,7 @@ def _kill(session: Session, futures: Iterable[JobFuture]) -> None:
     meant = {future.job_id: future for future in futures if not future.done()}
     for future in meant.values():
         future.kill_ordered = True  # before it is asked: the news may come before the reply
-    for told in session.kill(meant):
+    for told in outcomes(session.ask, "job.kill.v1", list(meant)):
         if told["outcome"] in {"killed", "already"}:
             meant[told["job_id"]].give_up()
         elif told["outcome"] == "refused":

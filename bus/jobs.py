@@ -56,12 +56,6 @@ def counts(bus: Client, ids: Sequence[int]) -> Counter[str]:
     return Counter(job["state"] for job in all_of(bus, ids))
 
 
-def kill(bus: Client, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """What became of each job: killed, requested of its pilot, or refused with a reason."""
-    for start in range(0, len(ids), PAGE):
-        yield from bus.ask("job.kill.v1", {"job_ids": list(ids[start : start + PAGE])})["results"]
-
-
 def over(event: Event) -> tuple[int, int] | None:
     """The first and the last of the jobs that may be over by this event, or None."""
     about, _, rest = event.type.partition(".")
@@ -161,11 +155,24 @@ class Watch:
 def wait(bus: Client, ids: Iterable[int], timeout_s: float, told: Callable[[int], None] = lambda _left: None) -> None:
     """All jobs are over. Raises TimeoutError with how many are not; `told` hears how many are left."""
     wanted, until = sorted(set(ids)), time.monotonic() + timeout_s
-    watch = Watch(bus, wanted)
-    watch.add(wanted)
+    watch = _watching(bus, wanted, until)
     while watch.left:
         left_s = until - time.monotonic()
         if left_s <= 0:
             raise TimeoutError(f"{len(watch.left)} of {len(wanted)} jobs are not over after {timeout_s:.0f} s")
         watch.step(min(1.0, left_s), min(PATIENCE_S, left_s))
         told(len(watch.left))
+
+
+def _watching(bus: Client, wanted: Sequence[int], until: float) -> Watch:
+    while True:
+        try:
+            watch = Watch(bus, wanted)
+            watch.add(wanted)
+        except Unavailable:
+            left_s = until - time.monotonic()
+            if left_s <= 0:
+                raise
+            bus.reconnect(min(PATIENCE_S, left_s))
+        else:
+            return watch

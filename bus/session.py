@@ -13,7 +13,7 @@ from typing import Any, Self, TextIO
 
 from bus import jobs as of_jobs
 from bus import outputs as of_outputs
-from bus import submission
+from bus import selections, submission
 from bus.account import client_settings
 from bus.apply import Words
 from bus.client import Client
@@ -185,9 +185,38 @@ class Session:
             of_jobs.wait(bus, ids_of(jobs), timeout_s)
         return self.counts(jobs)
 
-    def kill(self, jobs: Jobs) -> list[Job]:
-        """What became of each: killed, requested of its pilot, or refused with a reason."""
-        return list(of_jobs.kill(self._bus, ids_of(jobs)))
+    def kill(self, jobs: Jobs = (), **which: Any) -> dict[str, Any]:
+        """What came of it: `counts` by outcome, `refusals` with reasons, `results` of a hundred at most, ranges `pending`.
+
+        The jobs are named by id, or by `which`: submission, job_group, states, owner, owner_group, site, submitted_after,
+        submitted_before, as `job.kill` has them. Raises Invalid when they are not named.
+        """
+        return self._command("job.kill.v1", jobs, which)
+
+    def reschedule(self, jobs: Jobs = (), **which: Any) -> dict[str, Any]:
+        """As `kill`: they begin another attempt, three times at most; of a group those that have failed."""
+        return self._command("job.reschedule.v1", jobs, which)
+
+    def delete(self, jobs: Jobs = (), **which: Any) -> dict[str, Any]:
+        """As `kill`: they are Deleted, if they are over."""
+        return self._command("job.delete.v1", jobs, which)
+
+    def _command(self, kind: str, jobs: Jobs, which: Mapping[str, Any]) -> dict[str, Any]:
+        return selections.command(self._bus, kind, self._named(jobs, which))
+
+    def _named(self, jobs: Jobs, which: Mapping[str, Any]) -> dict[str, Any]:
+        asked = {**selections.of_ids(ids_of(jobs)), **which}
+        if not asked:
+            raise Invalid("name the jobs: by id, or by submission, job_group, states, owner, owner_group, site or time")
+        return asked
+
+    def find(self, **which: Any) -> Iterator[Job]:
+        """Each job of a selection as `kill` has it, in the order of their ids."""
+        return selections.every_job(self._bus, self._named((), which))
+
+    def groups(self, **which: Any) -> list[dict[str, Any]]:
+        """One's groups of jobs with how many are in which state; others' by owner, owner_group, or `everybody=True`."""
+        return selections.groups(self._bus, which)
 
     def outputs(self, jobs: Jobs, directory: str | Path, side_by_side: int = of_outputs.SIDE_BY_SIDE) -> Iterator[Output]:
         """The output of each job as it comes, in directory/<job id>; repeated, only what is missing is fetched."""

@@ -19,10 +19,10 @@ import typer
 from bus import jobs as of_jobs
 from bus.client import Client
 from bus.errors import Invalid
+from bus.selections import every_job, outcomes
 from deploy.dsub import describe
 from deploy.main import serve
 from deploy.verbs import output
-from deploy.verbs._selection import every_job
 from deploy.verbs.common import NOT_FOUND, PARTIAL, Failure, client, job_ids, print_json, print_table, session, talk
 from schemas.rules.job_states import FINAL, ROW_FINAL, STATES
 
@@ -127,7 +127,7 @@ def run_dkill(
         if every:
             wanted = set(STATES) - (ROW_FINAL if delete else FINAL | ROW_FINAL)
             ids += [job["job_id"] for job in selected(bus, wanted)]
-        results = list(_command(bus, "job.delete.v1" if delete else "job.kill.v1", list(dict.fromkeys(ids))))
+        results = list(outcomes(bus.ask, "job.delete.v1" if delete else "job.kill.v1", list(dict.fromkeys(ids))))
     if verbose:
         for result in results:
             sys.stdout.write(f"{result['outcome']} job {result['job_id']}\n")
@@ -191,11 +191,6 @@ def _owner(user: str) -> str:
     if user.lower() in {"*", "__all__"}:
         raise Invalid(f"{user}: name an account; `pilotbus status --owner-group` shows the jobs of a group")
     return user
-
-
-def _command(bus: Client, kind: str, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
-    for start in range(0, len(ids), of_jobs.PAGE):
-        yield from bus.ask(kind, {"job_ids": list(ids[start : start + of_jobs.PAGE])})["results"]
 
 
 def _states(status: str, *, every: bool) -> set[str]:

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator
-from itertools import islice
 from typing import Annotated, Any
 
 import typer
 
 from bus.client import Client
-from bus.errors import Invalid, Refused
-from bus.jobs import absent, all_of
+from bus.errors import Invalid
+from bus.selections import every_job, ranged
 from deploy.verbs import security, who_ran
 from deploy.verbs.common import NOT_FOUND, PARTIAL, Failure, job_ranges, print_json, print_table
 from schemas.rules.job_states import STATES
 from schemas.rules.selection import ids
-
-FEW = 100  # so many ids have a line each
-MOST_RANGES = 1_000
-ANSWER_WITHIN_S = 120.0  # a million jobs in one command, behind another's
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", help="17, 17-40, or - for standard input.")]
 Group = Annotated[str, typer.Option("--group", metavar="JOBGROUP", help="Jobs of this JobGroup.")]
@@ -37,9 +30,7 @@ def selection(words: list[str] | None, **named: Any) -> dict[str, Any]:
     """What the words and options name, as requests have it; empty when they name nothing. Raises Invalid."""
     asked: dict[str, Any] = {}
     if words:
-        ranges = job_ranges(words)
-        few = sum(last - first + 1 for first, last in ranges) <= FEW
-        asked = {"job_ids": list(ids(ranges))} if few else {"ranges": [list(one) for one in ranges]}
+        asked = ranged(job_ranges(words))
     for state in named.get("states") or ():
         if state not in STATES:
             raise Invalid(f"{state} is no job state; there are {', '.join(STATES)}")
@@ -59,52 +50,6 @@ def named(asked: dict[str, Any]) -> dict[str, Any]:
 
 def _moment(text: str) -> str:
     return security.moment(text) if re.fullmatch("[0-9]{1,5}[mhd]", text) else who_ran.moment(text)
-
-
-def command(bus: Client, kind: str, asked: dict[str, Any]) -> dict[str, Any]:
-    """What came of a command for the whole selection, however many requests that takes: counts, refusals, results, pending."""
-    counts: Counter[str] = Counter()
-    reasons: dict[str, dict[str, Any]] = {}
-    results: list[dict[str, Any]] = []
-    pending: list[list[int]] = []
-    for part in _parts(asked):
-        after, more = 0, True
-        while more:
-            page = bus.ask(kind, part | ({"after": after} if after else {}), within_s=ANSWER_WITHIN_S)
-            counts.update(page["counts"])
-            for refusal in page["refusals"]:
-                known = reasons.setdefault(refusal["reason"], {**refusal, "count": 0})
-                known["count"] += refusal["count"]
-            results += page.get("results", [])
-            pending += page.get("pending", [])
-            after, more = page["after"], page["more"]
-    return {"counts": dict(counts), "refusals": list(reasons.values()), "results": results, "pending": pending}
-
-
-def _parts(asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The same in requests that are not too large."""
-    ranges = asked.get("ranges", [])
-    for start in range(0, max(1, len(ranges)), MOST_RANGES):
-        yield asked | ({"ranges": ranges[start : start + MOST_RANGES]} if ranges else {})
-
-
-def every_job(bus: Client, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The jobs that are meant, in the order of their ids. Raises Refused at the end when an id is nobody's or another's."""
-    if set(asked) == {"job_ids"}:
-        yield from all_of(bus, asked["job_ids"])
-        return
-    there = set[int]()
-    for part in _parts(asked):
-        after, more = 0, True
-        while more:
-            page = bus.ask("job.query.v1", part | {"after": after})
-            yield from page["jobs"]
-            there.update(job["job_id"] for job in page["jobs"])
-            more = bool(page["more"]) and bool(page["jobs"])
-            after = page["jobs"][-1]["job_id"] if more else 0
-    named_ids = ids(map(tuple, asked["ranges"])) if set(asked) == {"ranges"} else ()
-    if missing := list(islice((one for one in named_ids if one not in there), 6)):
-        raise Refused("not_found", absent(missing))
 
 
 def ids_meant(bus: Client, asked: dict[str, Any]) -> list[int]:

@@ -5,6 +5,7 @@ Of a group, or of what only filters name, what can be deleted is deleted.
 
 from __future__ import annotations
 
+from bus.selections import command
 from deploy.verbs import _selection as select
 from deploy.verbs.common import Json, client
 
@@ -25,5 +26,5 @@ def run(
     named = {"group": group, "submission": submission, "states": state, "site": site, "since": since, "until": until}
     asked = select.named(select.selection(jobs, owner=owner, owner_group=owner_group, **named))
     with client("delete") as bus:
-        told = select.command(bus, "job.delete.v1", asked)
+        told = command(bus, "job.delete.v1", asked)
     select.tell(told, "deleted", as_json=json)

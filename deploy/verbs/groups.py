@@ -9,11 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.client import Client
+from bus.selections import groups
 from deploy.verbs.common import Json, client, print_json, print_table, talk
 from schemas.rules.job_states import STATES
-
-KEY = ("vo", "owner_group", "owner", "job_group")
 
 
 def run(
@@ -26,7 +24,7 @@ def run(
     """Show groups of jobs."""
     named = {"job_group": group, "owner": owner, "owner_group": owner_group, "everybody": everybody}
     with client("groups") as bus:
-        found = pages(bus, {name: value for name, value in named.items() if value})
+        found = groups(bus, {name: value for name, value in named.items() if value})
     if json:
         print_json(found)
         return
@@ -35,17 +33,6 @@ def run(
     print_table(columns, (row(each, states) for each in found))
     if not found:
         talk.print("no groups")
-
-
-def pages(bus: Client, asked: dict[str, Any]) -> list[dict[str, Any]]:
-    """All groups that are asked for, however many pages that takes."""
-    found: list[dict[str, Any]] = []
-    while True:
-        after = {"after": [found[-1][name] for name in KEY]} if found else {}
-        page = bus.ask("job.groups.v1", asked | after)
-        found += page["groups"]
-        if not page["more"]:
-            return found
 
 
 def row(each: dict[str, Any], states: list[str]) -> tuple[object, ...]:

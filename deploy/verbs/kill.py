@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bus.client import Client
+from bus.selections import command
 from deploy.verbs import _selection as select
 from deploy.verbs.common import Failure, Json, client
 from deploy.verbs.wait import wait
@@ -33,7 +34,7 @@ def run(
     named = {"group": group, "submission": submission, "states": state, "site": site, "since": since, "until": until}
     asked = select.named(select.selection(jobs, owner=owner, owner_group=owner_group, **named))
     with client("kill") as bus:
-        told = select.command(bus, "job.kill.v1", asked)
+        told = command(bus, "job.kill.v1", asked)
         if told["pending"] and timeout:
             try:
                 told = ended(bus, told, timeout)

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from bus.outputs import SIDE_BY_SIDE, Output, fetch
+from bus.selections import every_job
 from deploy.verbs import _selection as select
 from deploy.verbs.common import (
     CODES,
@@ -47,7 +48,7 @@ def run(
     refused: dict[int, str] = {}
     came, code = 0, 0
     with client("output") as bus, progress() as bar:
-        found = [(job["job_id"], "output" in job) for job in select.every_job(bus, asked)]
+        found = [(job["job_id"], "output" in job) for job in every_job(bus, asked)]
         ids = [job_id for job_id, has_output in found if jobs or has_output]
         for output in bar.track(fetch(bus, ids, directory, side_by_side), total=len(ids), description="outputs"):
             came += not output.code

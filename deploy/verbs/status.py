@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bus.selections import every_job
 from deploy.verbs import _selection as select
 from deploy.verbs.common import Json, client, jobs_of, print_json, print_table, talk
 
@@ -33,7 +34,7 @@ def run(
             ids = asked.pop("job_ids")
             found = jobs_of(bus, ids, history=alone, **asked)
         else:
-            found = list(select.every_job(bus, asked))
+            found = list(every_job(bus, asked))
     if json:
         print_json(found)
         return

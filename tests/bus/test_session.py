@@ -15,6 +15,7 @@ from bus.runner import Runner
 from bus.session import Session
 from tests.bulk_service import Bulk, serving, words
 from tests.bus.test_client import cut, told
+from tests.bus.test_life_of_an_event import until
 from tests.fix_broker import Vhost
 from tests.fix_stand import Stand
 
@@ -51,7 +52,7 @@ def test_the_same_key_is_the_same_jobs_and_what_is_not_there_is_told(vhost: Vhos
         once = bus.submit(WAITS, key=key)
         assert bus.submit(WAITS, key=key) == once
         assert bus.counts(once).total() == 1
-        assert [result["outcome"] for result in bus.kill(once)] == ["killed"]
+        assert [result["outcome"] for result in bus.kill(once)["results"]] == ["killed"]
         assert bus.wait(once, timeout_s=60) == {"Killed": 1}
         (absent,) = bus.outputs(once, "nowhere")
         assert (absent.code, absent.files) == ("not_found", ())
@@ -68,6 +69,25 @@ def test_the_same_key_is_the_same_jobs_and_what_is_not_there_is_told(vhost: Vhos
             bus.wait(waits, timeout_s=0.1)
     with Session(vhost.person("mallory"), vhost.ca_file) as other, pytest.raises(pilotbus.Refused, match="you have no job"):
         other.wait(waits)
+
+
+def test_a_group_is_found_counted_and_commanded_as_a_whole(vhost: Vhost, house: Runner) -> None:
+    with Session(vhost.person("ada"), vhost.ca_file) as bus:
+        done = bus.submit(WAITS | {"JobGroup": "round16"}, parameters=range(150))
+        other = bus.submit(WAITS)
+        until(lambda: bus.counts(done) == {"Waiting": 150})
+        assert [job["job_id"] for job in bus.find(job_group="round16")] == list(done.job_ids)
+        assert [(each["job_group"], each["jobs"]) for each in bus.groups(job_group="round16")] == [("round16", 150)]
+        assert bus.reschedule(job_group="round16")["counts"]["rescheduled"] == 0  # what has failed alone is meant
+        assert bus.reschedule(job_group="round16", states=["Waiting"])["counts"]["rescheduled"] == 150
+        told = bus.kill(job_group="round16")
+        assert (told["counts"]["killed"], told["results"]) == (150, [])
+        assert bus.delete(done)["counts"] == {"deleted": 150, "already": 0, "refused": 0}
+        assert bus.counts(other) == {"Waiting": 1}
+        with pytest.raises(pilotbus.Invalid, match="name the jobs"):
+            bus.kill([])
+        with pytest.raises(pilotbus.Invalid, match="jobgroup"):
+            bus.kill(jobgroup="round16")
 
 
 def test_a_wait_outlives_a_lost_connection(vhost: Vhost, house: Runner) -> None:
