@@ -51,7 +51,7 @@ WITH accepted AS (
     SET owner_group = excluded.owner_group, vo = excluded.vo, submitted_at = excluded.submitted_at, event = excluded.event,
         state = excluded.state, expires_at = excluded.expires_at
     -- else somebody has used the key meanwhile
-    WHERE known.state = 'Removed' AND known.digest = excluded.digest
+    WHERE known.state = 'Removed'
     RETURNING submission, state, expires_at
 ), armed AS (
     INSERT INTO bus.timers (timer, due_at, type, subject, data)

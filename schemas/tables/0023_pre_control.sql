@@ -71,7 +71,7 @@ CREATE TYPE job.held AS (
 );
 
 -- Locked in the order of their ids, as beats and other commands lock them.
-CREATE FUNCTION job.hold_all(picked bigint[]) RETURNS job.held[] LANGUAGE plpgsql AS $$
+CREATE FUNCTION job.hold_all(picked bigint[]) RETURNS job.held[] LANGUAGE plpgsql SET plan_cache_mode TO force_custom_plan AS $$
 DECLARE
     held job.held[];
 BEGIN
@@ -94,10 +94,12 @@ CREATE FUNCTION job.neighbours(alike job.outcome[]) RETURNS SETOF job.outcome LA
           FROM unnest(alike) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9) same, unnest(islands) island
 $$;
 
--- As job.move, for many that are locked.
+-- As job.move, for many that are locked. Planned for these ids: a planner that took the table for empty, because it was looked at
+-- while a submission was just being stored, held every job against each of them.
 CREATE FUNCTION job.move_all(
     ids bigint[], new_state text, new_minor text, new_application text, happened_at timestamptz, told_by text, cause uuid
-) RETURNS void LANGUAGE sql AS $$
+) RETURNS void LANGUAGE plpgsql SET plan_cache_mode TO force_custom_plan AS $$
+BEGIN
     WITH moved AS (
         UPDATE job.jobs
         SET state = new_state, minor_status = new_minor, version = version + 1, changed_at = happened_at,
@@ -105,8 +107,8 @@ CREATE FUNCTION job.move_all(
         WHERE job_id = ANY (ids) RETURNING job_id, version, attempt, application_status
     )
     INSERT INTO job.history (job_id, number, at, state, minor_status, application_status, attempt, source, event_id)
-    SELECT job_id, version, happened_at, new_state, new_minor, application_status, attempt, told_by, cause FROM moved
-$$;
+    SELECT job_id, version, happened_at, new_state, new_minor, application_status, attempt, told_by, cause FROM moved;
+END $$;
 
 -- Those that are on no pilot are Killed; the pilots of the others have an order each. One that a pilot has taken is not given
 -- again: its job ends by it, or by its lease.
@@ -158,7 +160,7 @@ END $$;
 CREATE FUNCTION job.reschedule_all(
     picked bigint[], legal text[], on_pilot text[], most integer, delays_s integer[], by_whom text, at timestamptz, cause uuid,
     valid_s integer
-) RETURNS SETOF job.outcome LANGUAGE plpgsql AS $$
+) RETURNS SETOF job.outcome LANGUAGE plpgsql SET plan_cache_mode TO force_custom_plan AS $$
 DECLARE
     held job.held[] := job.hold_all(picked);
     again bigint[];
@@ -210,7 +212,7 @@ END $$;
 -- none yet, which is left to be scheduled.
 CREATE FUNCTION job.resume_all(ranges jsonb, at timestamptz, cause uuid)
 RETURNS TABLE (job_id bigint, attempt integer, queue_id bigint, priority integer, job_group text, owner text, vo text)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode TO force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
     ids bigint[];
@@ -364,7 +366,8 @@ CREATE FUNCTION job.outdated(the_state text, until timestamptz, most integer) RE
 $$;
 
 -- Deleted jobs that are so old are gone, with their history and what they needed of the store; how many.
-CREATE FUNCTION job.purge(until timestamptz, most integer) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE FUNCTION job.purge(until timestamptz, most integer) RETURNS integer LANGUAGE plpgsql
+SET plan_cache_mode TO force_custom_plan AS $$
 DECLARE
     ids bigint[];
     came_with uuid[];

@@ -300,6 +300,7 @@ $$;
 
 CREATE FUNCTION job.hold_all(picked bigint[]) RETURNS job.held[]
     LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_custom_plan'
     AS $$
 DECLARE
     held job.held[];
@@ -356,8 +357,10 @@ BEGIN
 END $$;
 
 CREATE FUNCTION job.move_all(ids bigint[], new_state text, new_minor text, new_application text, happened_at timestamp with time zone, told_by text, cause uuid) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_custom_plan'
     AS $$
+BEGIN
     WITH moved AS (
         UPDATE job.jobs
         SET state = new_state, minor_status = new_minor, version = version + 1, changed_at = happened_at,
@@ -365,8 +368,8 @@ CREATE FUNCTION job.move_all(ids bigint[], new_state text, new_minor text, new_a
         WHERE job_id = ANY (ids) RETURNING job_id, version, attempt, application_status
     )
     INSERT INTO job.history (job_id, number, at, state, minor_status, application_status, attempt, source, event_id)
-    SELECT job_id, version, happened_at, new_state, new_minor, application_status, attempt, told_by, cause FROM moved
-$$;
+    SELECT job_id, version, happened_at, new_state, new_minor, application_status, attempt, told_by, cause FROM moved;
+END $$;
 
 CREATE FUNCTION job.neighbours(alike job.outcome[]) RETURNS SETOF job.outcome
     LANGUAGE sql
@@ -407,6 +410,7 @@ $$;
 
 CREATE FUNCTION job.purge(until timestamp with time zone, most integer) RETURNS integer
     LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_custom_plan'
     AS $$
 DECLARE
     ids bigint[];
@@ -440,6 +444,7 @@ $$;
 
 CREATE FUNCTION job.reschedule_all(picked bigint[], legal text[], on_pilot text[], most integer, delays_s integer[], by_whom text, at timestamp with time zone, cause uuid, valid_s integer) RETURNS SETOF job.outcome
     LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_custom_plan'
     AS $$
 DECLARE
     held job.held[] := job.hold_all(picked);
@@ -490,6 +495,7 @@ END $$;
 
 CREATE FUNCTION job.resume_all(ranges jsonb, at timestamp with time zone, cause uuid) RETURNS TABLE(job_id bigint, attempt integer, queue_id bigint, priority integer, job_group text, owner text, vo text)
     LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_custom_plan'
     AS $$
 #variable_conflict use_column
 DECLARE

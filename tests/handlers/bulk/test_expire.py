@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import psycopg
+import pytest
+
+from bus.apply import Words, apply
+from bus.discover import Handler
+from bus.errors import Later
 from tests.fix_house import Story
 from tests.handlers.bulks import EXPIRED, confirmed, states, stored
 from tests.handlers.people import SUBMISSION
@@ -35,6 +41,18 @@ def test_what_was_confirmed_stays_and_so_do_others(story: Story) -> None:
 def test_what_was_stored_anew_has_its_own_time(story: Story) -> None:
     stored(story).when(EXPIRED).then()
     assert states(story) == [("Submitting", 5)]
+
+
+def test_while_another_process_moves_the_submission_it_is_tried_again_later(
+    story: Story, db: psycopg.Connection[object], test_dsn: str, found: dict[str, Handler], words: Words
+) -> None:
+    stored(story).sql(LATE)
+    with psycopg.connect(test_dsn) as other:
+        other.execute("SELECT job.hold(%s)", (SUBMISSION,))
+        with pytest.raises(Later):
+            apply(found[HANDLER], [EXPIRED], db, words)
+    story.when(EXPIRED)
+    assert states(story) == []
 
 
 def test_the_timer_is_due_when_the_client_said(story: Story) -> None:

@@ -72,6 +72,15 @@ def test_what_no_site_can_run_any_more_fails_with_the_reason_and_the_others_wait
     assert story.rows(STEPS, 5)[-2:] == [(3, "Checking"), (4, "Failed")]
 
 
+def test_a_killed_job_does_not_fail_as_well(story: Story) -> None:
+    story.sql("INSERT INTO site.sites VALUES ('A.B.ch', '', 'active', 8, NULL, NULL, '{}', now())")
+    prepared(story, description=SWEEP | {"Site": "A.B.ch"})
+    story.sql("SELECT job.move(3, 2, 'Killed', 'Marked for termination', NULL, now(), 'job.kill', NULL)")
+    story.sql("UPDATE site.sites SET status = 'banned' WHERE site = 'A.B.ch'").when(checked())
+    story.then(("bulk.failed.v1", {"ranges": [[1, 2], [4, 5]], "count": 4}))
+    assert states(story) == [("Failed", 4), ("Killed", 1)]
+
+
 def test_an_event_names_no_more_queues_than_it_can_carry(story: Story) -> None:
     assert schedule.MOST_QUEUES * 120 < 65_536, "an event of so many queues would be larger than an event may be"
     prepared(story, description=VARIED | {"Parameters": 5, "ParameterStep": 2000}).when(checked())

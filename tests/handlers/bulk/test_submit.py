@@ -13,7 +13,7 @@ import pytest
 
 from bus.apply import Words, apply
 from bus.discover import Handler
-from bus.errors import Conflict
+from bus.errors import Conflict, Later
 from handlers.bulk import forms
 from handlers.bulk import stored as stored_rows
 from schemas.rules.description import normalise
@@ -105,6 +105,18 @@ def test_a_key_that_somebody_else_uses_just_then_stays_theirs(
             handing.result(20)
     assert states(story) == [("Received", 2)]
     assert story.rows("SELECT state, count FROM job.submissions") == [("Received", 2)]
+
+
+def test_while_another_process_stores_the_submission_it_is_tried_again_later(
+    story: Story, db: psycopg.Connection[object], test_dsn: str, found: dict[str, Handler], words: Words
+) -> None:
+    story.sql(SITE)
+    with psycopg.connect(test_dsn) as other:
+        other.execute("SELECT job.hold(%s)", (SUBMISSION,))
+        with pytest.raises(Later):
+            apply(found[HANDLER], [submit()], db, words, once=False)
+    story.when(submit(), once=False)
+    assert states(story) == [("Submitting", 5)]
 
 
 def test_ids_of_two_submissions_do_not_mix_and_of_a_failed_one_are_never_used_again(story: Story) -> None:

@@ -9,7 +9,7 @@ import psycopg
 
 from tests.fix_house import Story
 from tests.handlers.job.test_kill import many
-from tests.handlers.people import communities, event, matched, report, submitted, waiting
+from tests.handlers.people import GROUPS, communities, described, event, matched, report, submitted, waiting
 
 HANDLER = "job.groups"
 
@@ -78,6 +78,14 @@ def test_others_groups_are_shown_to_who_asks_and_may(story: Story) -> None:
     assert groups(story, "bob") == []
     assert [groups(story, name, everybody=True) for name in ("ada", "bob", "mona", "eve")] == [[told], [told], [told], []]
     assert groups(story, "mona", owner_group="bes_shared") == [told]
+
+
+def test_a_group_that_moves_to_another_community_does_not_take_its_counts_there(story: Story) -> None:
+    communities(story, ada=["bes_shared"], bob=["bes_shared"])
+    submitted(story, 2, JobGroup="round16")
+    assert len(groups(story, "bob", everybody=True)) == 1
+    described(story, ("group", {"group": "bes_shared", "vo": "juno", "properties": GROUPS["shared"]}), at="2026-11-21T00:00:00Z")
+    assert groups(story, "bob", everybody=True) == []
 
 
 def test_pages_follow_each_other(story: Story) -> None:

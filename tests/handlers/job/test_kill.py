@@ -213,6 +213,20 @@ def test_a_hundred_thousand_jobs_are_killed_by_one_request(story: Story) -> None
     assert facts(story) == [("bulk.killed.v1", [[1, 100_000]])]
 
 
+@pytest.mark.parametrize("command", ["kill", "delete", "reschedule"])
+def test_a_piece_takes_no_longer_while_the_planner_takes_the_table_for_empty(
+    story: Story, found: dict[str, Handler], words: Words, test_dsn: str, command: str
+) -> None:
+    """It was looked at while a submission was just being stored. Held against each of the piece, every job costs minutes."""
+    with psycopg.connect(test_dsn) as storing:
+        many(Story(HANDLER, found, storing, words), 100_000, "Failed" if command == "reschedule" else "Waiting")
+        story.sql("ANALYZE job.jobs")
+    story.sql("ALTER TABLE job.history DROP CONSTRAINT history_job_id_fkey")  # how its look-ups are planned is not ours to say
+    story.sql("SET statement_timeout = '4s'")
+    story.given(f"job.{command}", event(f"job.{command}.v1", "_", {"ranges": [[1, 100_000]]}))
+    assert story.rows("SELECT count(DISTINCT job_id) > 30000 FROM job.history") == [(True,)]
+
+
 def test_two_kills_at_once_kill_each_job_once(story: Story, found: dict[str, Handler], words: Words, test_dsn: str) -> None:
     many(story, 4_000)
 

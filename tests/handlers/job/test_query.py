@@ -91,6 +91,11 @@ def test_a_digest_is_told_to_who_may_have_the_sandbox_alone(story: Story) -> Non
     assert told == {"ada": True, "bob": True, "max": True, "mona": False}, "whoever knows a digest may name it as an input"
 
 
+def test_a_deleted_job_is_shown_to_who_names_it_or_its_state_alone(story: Story) -> None:
+    submitted(story, 2).sql("UPDATE job.jobs SET state = 'Deleted' WHERE job_id = 1")
+    assert [seen(story, "ada"), seen(story, "ada", states=["Deleted"]), seen(story, "ada", job_ids=[1])] == [[2], [1], [1]]
+
+
 def test_others_jobs_are_shown_only_to_who_asks_for_them(story: Story) -> None:
     shared(story)
     assert [seen(story, "max"), seen(story, "max", newest=True), seen(story, "ada")] == [[], [], [1, 2]]
