@@ -2011,9 +2011,6 @@ CREATE TRIGGER sandboxes_of_deleted AFTER DELETE ON job.jobs REFERENCING OLD TAB
 ALTER TABLE ONLY bus.unsent
     ADD CONSTRAINT unsent_parked_id_fkey FOREIGN KEY (parked_id) REFERENCES bus.parked(parked_id);
 
-ALTER TABLE ONLY job.history
-    ADD CONSTRAINT history_job_id_fkey FOREIGN KEY (job_id) REFERENCES job.jobs(job_id) ON DELETE CASCADE;
-
 ALTER TABLE ONLY job.usage
     ADD CONSTRAINT usage_job_id_fkey FOREIGN KEY (job_id) REFERENCES job.jobs(job_id) ON DELETE CASCADE;
 
