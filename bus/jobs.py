@@ -165,14 +165,15 @@ def wait(bus: Client, ids: Iterable[int], timeout_s: float, told: Callable[[int]
 
 
 def _watching(bus: Client, wanted: Sequence[int], until: float) -> Watch:
-    while True:
-        try:
-            watch = Watch(bus, wanted)
-            watch.add(wanted)
-        except Unavailable:
-            left_s = until - time.monotonic()
-            if left_s <= 0:
-                raise
-            bus.reconnect(min(PATIENCE_S, left_s))
-        else:
-            return watch
+    """They are watched; a connection that is lost meanwhile is made anew, and where then nobody answers either it is told."""
+    try:
+        return _watch(bus, wanted)
+    except Unavailable:
+        bus.reconnect(max(0.0, min(PATIENCE_S, until - time.monotonic())))
+        return _watch(bus, wanted)
+
+
+def _watch(bus: Client, wanted: Sequence[int]) -> Watch:
+    watch = Watch(bus, wanted)
+    watch.add(wanted)
+    return watch

@@ -60,7 +60,7 @@ def verb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Capture
     """A verb in this process, and what it said; nobody waits longer than a second for a reply."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("bus.client.ASK_WITHIN_S", 1.0)
-    monkeypatch.setattr("deploy.verbs._selection.ANSWER_WITHIN_S", 1.0)
+    monkeypatch.setattr("bus.selections.ANSWER_WITHIN_S", 1.0)
     (tmp_path / "a.jdl").write_text('Executable = "/bin/true"; MinRAM = 900000;')
 
     def run(line: str) -> tuple[int, str, str]:
@@ -124,7 +124,7 @@ def test_who_has_no_rights_is_told_and_gets_nothing(
     verb: Verb, as_account: Callable[[str], None], house: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bus.client.ASK_WITHIN_S", 30.0)
-    monkeypatch.setattr("deploy.verbs._selection.ANSWER_WITHIN_S", 30.0)
+    monkeypatch.setattr("bus.selections.ANSWER_WITHIN_S", 30.0)
     as_account("ada")
     code, out, err = verb("submit a.jdl")
     assert (code, out) == (0, "1\n"), err
