@@ -21,6 +21,7 @@ ROOMS = ("bus", "file", "job", "log", "match", "pilot", "proxy", "registry", "se
 MOVING = {"bus.inbox", "bus.events", "bus.unsent", "bus.events_default", "registry.edition"}
 # what is the very purpose of a handler to move on with the clock
 ITS_OWN_CLOCK = {
+    "file.grant": {"file.sandboxes"},
     "pilot.beat": {"bus.timers", "pilot.beats", "job.usage"},
     "match.request": {f"match.{name}{part}" for name in ("empties", "offers", "reasons") for part in ("", "_default")},
 }
