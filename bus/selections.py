@@ -27,7 +27,9 @@ def ranged(ranges: Sequence[Range]) -> dict[str, Any]:
 
 def of_ids(job_ids: Iterable[int]) -> dict[str, Any]:
     """These jobs as requests name them, or nothing for none."""
-    ranges = [(job_ids[0], job_ids[-1])] if isinstance(job_ids, range) and job_ids else joined((one, one) for one in job_ids)
+    if isinstance(job_ids, range) and job_ids.step == 1 and job_ids:
+        return ranged([(job_ids[0], job_ids[-1])])
+    ranges = joined((one, one) for one in job_ids)
     return ranged(ranges) if ranges else {}
 
 

@@ -185,7 +185,7 @@ class Session:
             of_jobs.wait(bus, ids_of(jobs), timeout_s)
         return self.counts(jobs)
 
-    def kill(self, jobs: Jobs = (), **which: Any) -> dict[str, Any]:
+    def kill(self, jobs: Jobs | None = None, **which: Any) -> dict[str, Any]:
         """What came of it: `counts` by outcome, `refusals` with reasons, `results` of a hundred at most, ranges `pending`.
 
         The jobs are named by id, or by `which`: submission, job_group, states, owner, owner_group, site, submitted_after,
@@ -193,26 +193,29 @@ class Session:
         """
         return self._command("job.kill.v1", jobs, which)
 
-    def reschedule(self, jobs: Jobs = (), **which: Any) -> dict[str, Any]:
+    def reschedule(self, jobs: Jobs | None = None, **which: Any) -> dict[str, Any]:
         """As `kill`: they begin another attempt, three times at most; of a group those that have failed."""
         return self._command("job.reschedule.v1", jobs, which)
 
-    def delete(self, jobs: Jobs = (), **which: Any) -> dict[str, Any]:
+    def delete(self, jobs: Jobs | None = None, **which: Any) -> dict[str, Any]:
         """As `kill`: they are Deleted, if they are over."""
         return self._command("job.delete.v1", jobs, which)
 
-    def _command(self, kind: str, jobs: Jobs, which: Mapping[str, Any]) -> dict[str, Any]:
+    def _command(self, kind: str, jobs: Jobs | None, which: Mapping[str, Any]) -> dict[str, Any]:
         return selections.command(self._bus, kind, self._named(jobs, which))
 
-    def _named(self, jobs: Jobs, which: Mapping[str, Any]) -> dict[str, Any]:
-        asked = {**selections.of_ids(ids_of(jobs)), **which}
+    def _named(self, jobs: Jobs | None, which: Mapping[str, Any]) -> dict[str, Any]:
+        asked = selections.of_ids(() if jobs is None else ids_of(jobs))
+        if jobs is not None and not asked:
+            raise Invalid("there are no job ids in what was given")
+        asked |= which
         if not asked:
             raise Invalid("name the jobs: by id, or by submission, job_group, states, owner, owner_group, site or time")
         return asked
 
     def find(self, **which: Any) -> Iterator[Job]:
         """Each job of a selection as `kill` has it, in the order of their ids."""
-        return selections.every_job(self._bus, self._named((), which))
+        return selections.every_job(self._bus, self._named(None, which))
 
     def groups(self, **which: Any) -> list[dict[str, Any]]:
         """One's groups of jobs with how many are in which state; others' by owner, owner_group, or `everybody=True`."""

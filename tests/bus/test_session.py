@@ -83,11 +83,13 @@ def test_a_group_is_found_counted_and_commanded_as_a_whole(vhost: Vhost, house: 
         told = bus.kill(job_group="round16")
         assert (told["counts"]["killed"], told["results"]) == (150, [])
         assert bus.delete(done)["counts"] == {"deleted": 150, "already": 0, "refused": 0}
-        assert bus.counts(other) == {"Waiting": 1}
         with pytest.raises(pilotbus.Invalid, match="name the jobs"):
-            bus.kill([])
+            bus.kill()
+        with pytest.raises(pilotbus.Invalid, match="there are no job ids"):
+            bus.kill([], states=["Waiting"])  # and not all that wait
         with pytest.raises(pilotbus.Invalid, match="jobgroup"):
             bus.kill(jobgroup="round16")
+        assert bus.counts(other) == {"Waiting": 1}
 
 
 def test_a_wait_outlives_a_lost_connection(vhost: Vhost, house: Runner) -> None:
